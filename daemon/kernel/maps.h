@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "policy/mapping.h"
+
+/* The largest /proc/PID/maps we read: 1 Mi VMAs of ~100 bytes, past every default max_map_count. */
+#define MAPS_BYTES_MAX (128u * 1024u * 1024u)
+
+/* One line of /proc/PID/maps into everything of @ret_mapping that the line tells (not .kind beyond
+ * "has a file", not .sync, not .policy). The line is without its newline. -EBADMSG: not such a
+ * line. */
+int maps_parse_line(const char *line, Mapping *ret_mapping);
+
+/* One line of numa_maps: VMA start, policy and its nodes. */
+int numa_maps_parse_line(const char *line, uint64_t *ret_start, VmaPolicy *ret_policy,
+                         NodeSet *ret_nodes);
+
+/* Every VMA, by address; policies from numa_maps and MAP_SYNC from smaps' VmFlags are not read
+ * here, use mapping_inspect(). The caller deinits each and frees the array (mappings_free). */
+int maps_read(int process_fd, Mapping **ret_mappings, size_t *ret_n_mappings);
+void mappings_free(Mapping *mappings, size_t n_mappings);
+
+/* The VMA that holds @address, fully inspected: kind (statx on map_files, or on the path when
+ * map_files is closed to us), sync, policy. -EFAULT: nothing is mapped there.
+ * -EACCES: another user's process. */
+int mapping_find(int process_fd, uint64_t address, Mapping *ret_mapping);
+
+/* Adds kind, sync and policy to a mapping of maps_read(). */
+int mapping_inspect(int process_fd, Mapping *mapping);

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stddef.h>
+
+#include "policy/tier.h"
+
+/* The NUMA nodes as /sys shows them: @sys_fd is an open /sys. Node.is_dax comes from
+ * bus/dax/devices (a device bound to kmem whose target_node it is), Node.perf from the HMAT's
+ * access1 (else access0) initiator attributes. An array the caller frees, ordered by node. */
+int nodes_read(int sys_fd, Node **ret_nodes, size_t *ret_n_nodes);

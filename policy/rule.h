@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/tier.h"
+
+typedef struct Rule Rule;
+typedef struct CowRule CowRule;
+typedef struct AnonRule AnonRule;
+typedef struct Limits Limits;
+
+/* A time or size that the file left empty. */
+#define RULE_UNSET UINT64_MAX
+
+/* [Cow] File= */
+typedef enum FileFilter {
+        FILE_FILTER_DAX,
+        FILE_FILTER_ANY,
+        FILE_FILTER_GLOB, /* .file is an fnmatch() pattern on the path */
+} FileFilter;
+
+/* [Cow]: the copies of private file mappings. */
+struct CowRule {
+        FileFilter filter;
+        char *file;
+        Tier tier;
+        bool strict;        /* bind instead of prefer */
+        bool move_existing; /* Existing=move */
+};
+
+/* [Anon] */
+struct AnonRule {
+        Tier tier;
+        uint64_t cold_after_usec; /* RULE_UNSET: off */
+        Tier cold_tier;
+        bool has_hot_tier;
+        Tier hot_tier;
+};
+
+/* [Limits]. Bytes and bytes per second; RULE_UNSET: no limit. */
+struct Limits {
+        uint64_t cheap_max;
+        uint64_t fast_max;
+        uint64_t move_rate;
+        uint64_t pause_max_usec;
+};
+
+/* One policy file. */
+struct Rule {
+        char *source; /* the file's path */
+        char *cgroup; /* never NULL in a rule that rule_parse() made */
+        char *exe;    /* NULL: any */
+        char *user;   /* NULL: any */
+        CowRule cow;
+        AnonRule anon;
+        Limits limits;
+};
