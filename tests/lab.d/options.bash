@@ -12,6 +12,7 @@ OPT_SWAP=
 OPT_TIMEOUT=600
 OPT_ALLOW_DMESG=
 OPT_ACCEL=
+OPT_BARE=
 OPT_REST=()
 
 # options_parse ARG…: fills OPT_*; what follows the options is in OPT_REST.
@@ -26,6 +27,11 @@ options_parse() {
                 -h | --help)
                         usage
                         exit 0
+                        ;;
+                --bare)
+                        OPT_BARE=1
+                        shift
+                        continue
                         ;;
                 --*=*)
                         name=${1%%=*} value=${1#*=}

@@ -25,7 +25,7 @@ package_files() {
 package_get() {
         local suite=$1 key
         # shellcheck disable=SC2153 # LAB_TREE is set in tests/lab
-        [[ -e $LAB_TREE/debian/control ]] || {
+        [[ ! $OPT_BARE && -e $LAB_TREE/debian/control ]] || {
                 REPLY=
                 return
         }
@@ -54,7 +54,7 @@ chroot_build() {
         # shellcheck disable=SC2016 # for the hook's shell
         TMPDIR=$work/tmp mmdebstrap --mode=root --variant=buildd --format=tar \
                 --aptopt="$work/apt.conf" --dpkgopt=force-unsafe-io \
-                --customize-hook='mkdir -p "$1/build"' \
+                --customize-hook='mkdir -p "$1/build/src"' \
                 --customize-hook="sync-in '$work/src' /build/src" \
                 --customize-hook='chroot "$1" sh -c "cd /build/src && apt-get -y build-dep ./"' \
                 --customize-hook='rm -rf "$1/build/src"' \
