@@ -10,5 +10,7 @@
  * several, with PREFERRED of the first where the kernel is older than 5.15), or bind to them when
  * @strict. Falls back to DRAM when full unless strict; strict and full is an OOM kill by the
  * kernel. Moves nothing that is there already. An empty set resets to the default policy.
- * -EINVAL: a node that is not online; -ENOMEM: a hole in the range. */
+ * -EINVAL: @address is not page-aligned, or none of the nodes is online with memory and allowed by
+ * the caller's cpuset; -EFAULT: a hole in the range (not noticed when resetting); -ENOMEM: the
+ * process has as many mappings as it may have. */
 int mempolicy_apply(void *address, size_t length, const NodeSet *nodes, bool strict);
