@@ -67,6 +67,15 @@ int nodeset_next(const NodeSet *set, unsigned from)
         return -1;
 }
 
+int nodeset_first_common(const NodeSet *a, const NodeSet *b)
+{
+        for (int node = nodeset_next(a, 0); node >= 0; node = nodeset_next(a, (unsigned)node + 1))
+                if (nodeset_has(b, (unsigned)node))
+                        return node;
+
+        return -1;
+}
+
 /* Reads one node number at *@text and moves *@text behind it. */
 static int parse_node(const char **text, unsigned *ret_node)
 {

@@ -32,6 +32,9 @@ unsigned nodeset_count(const NodeSet *set);
  * n = nodeset_next(s, (unsigned)n + 1)). */
 int nodeset_next(const NodeSet *set, unsigned from);
 
+/* The first node that is in both, or -1. */
+int nodeset_first_common(const NodeSet *a, const NodeSet *b);
+
 /* The kernel's list format, as in /sys/devices/system/node/online: "0", "0,2-3". An empty text is
  * an empty set. -EINVAL: not such a list; -ERANGE: a node beyond NODESET_MAX. */
 int nodeset_parse(const char *text, NodeSet *ret_set);

@@ -60,3 +60,16 @@ Test(nodeset, walks_in_order_and_past_the_end)
         nodeset_remove(&set, 2);
         cr_assert_eq(nodeset_next(&set, 0), 64);
 }
+
+Test(nodeset, finds_the_first_node_of_both)
+{
+        NodeSet a, b, none = {};
+
+        cr_assert_eq(nodeset_parse("0,5-7,1023", &a), 0);
+        cr_assert_eq(nodeset_parse("1,6-9,1023", &b), 0);
+        cr_assert_eq(nodeset_first_common(&a, &b), 6);
+        nodeset_remove(&b, 6);
+        nodeset_remove(&b, 7);
+        cr_assert_eq(nodeset_first_common(&a, &b), 1023);
+        cr_assert_eq(nodeset_first_common(&a, &none), -1);
+}
