@@ -5,11 +5,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "policy/configerror.h"
+#include "policy/inifile.h"
 #include "policy/rule.h"
 #include "policy/tier.h"
 
 typedef struct Config Config;
-typedef struct ConfigError ConfigError;
 typedef struct DeviceConfig DeviceConfig;
 typedef struct TierConfig TierConfig;
 
@@ -21,7 +22,7 @@ typedef enum Zone {
 
 /* [Device NAME] */
 struct DeviceConfig {
-        char *name; /* "dax1.0", "uuid:…" or "path:…", as written */
+        char *name; /* "dax1.0", "uuid:…" (in lower case) or "path:…" */
         bool online;
         Zone zone;
         bool offline_on_stop;
@@ -31,6 +32,8 @@ struct DeviceConfig {
 struct TierConfig {
         bool automatic;
         NodeSet nodes;
+        char *file; /* where Nodes= was set last, for config_check(); NULL: nowhere */
+        unsigned line;
 };
 
 /* daxtierd.conf and its drop-ins, merged. */
@@ -42,12 +45,8 @@ struct Config {
         TierConfig fast;
 };
 
-/* Where a file is wrong, and what was expected there. */
-struct ConfigError {
-        char *file;
-        unsigned line; /* 1-based; 0: the file as a whole */
-        char *message; /* a sentence; names the nearest known key for an unknown one */
-};
+/* What daxtierd.conf may say; its man page is checked against this. */
+extern const IniSchema config_schema;
 
 /* Built-in defaults, to which config_merge() adds file after file. */
 void config_init(Config *config);
@@ -57,8 +56,10 @@ void config_deinit(Config *config);
  * device merge. On -EBADMSG @ret_error says why and @config must be dropped; -ENOMEM otherwise. */
 int config_merge(Config *config, const char *file, const char *text, ConfigError *ret_error);
 
-/* Parses one policy file's @text. Same errors. Missing [Match] Cgroup= is an error. */
-int rule_parse(const char *file, const char *text, Rule *ret_rule, ConfigError *ret_error);
-void rule_deinit(Rule *rule);
+/* What only the whole can tell, once all files are merged: no node may be listed for both tiers.
+ * Same errors. */
+int config_check(const Config *config, ConfigError *ret_error);
 
-void config_error_deinit(ConfigError *error);
+/* "dax1.0", "uuid:…" or "path:GLOB" into a fresh string (a uuid in lower case). -EINVAL: none of
+ * these. */
+int device_name_parse(const char *text, char **ret_name);

@@ -5,6 +5,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "policy/configerror.h"
+#include "policy/inifile.h"
 #include "policy/tier.h"
 
 typedef struct Rule Rule;
@@ -58,3 +60,11 @@ struct Rule {
         AnonRule anon;
         Limits limits;
 };
+
+/* What a policy file may say; its man page is checked against this. */
+extern const IniSchema rule_schema;
+
+/* Parses one policy file's @text. -EBADMSG: @ret_error says where it is wrong and what was
+ * expected; a missing [Match] Cgroup= is such an error. -ENOMEM. */
+int rule_parse(const char *file, const char *text, Rule *ret_rule, ConfigError *ret_error);
+void rule_deinit(Rule *rule);
