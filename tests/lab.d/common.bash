@@ -26,20 +26,65 @@ hash_text() {
         sha256sum | cut -c1-16
 }
 
+# What a shell of ours has running and must not leave behind: process groups.
+RUNNING=()
+AT_EXIT=()
+
+# on_exit COMMAND: have it run when this shell ends, in whatever way.
+on_exit() {
+        AT_EXIT+=("$1")
+        trap leave EXIT
+        trap 'exit 130' INT
+        trap 'exit 143' TERM HUP
+}
+
+leave() {
+        local command group
+        trap - EXIT
+        for group in "${RUNNING[@]}"; do
+                kill -TERM -- "-$group" 2>/dev/null || :
+        done
+        for command in "${AT_EXIT[@]}"; do
+                "$command"
+        done
+}
+
+# background COMMAND…: run it in a subshell and process group of its own. Sets REPLY to its id, and
+# forgets nothing: it is ended with us. `set -e` holds in it whatever the caller does.
+background() {
+        on_exit :
+        set -m
+        (
+                set +m
+                set -euo pipefail
+                RUNNING=() AT_EXIT=()
+                on_exit :
+                "$@"
+        ) </dev/null &
+        REPLY=$!
+        set +m
+        RUNNING+=("$REPLY")
+}
+
+# finished ID: wait for what `background` started, and return its status.
+finished() {
+        local id=$1 entry left=() rc=0
+        wait "$id" || rc=$?
+        for entry in "${RUNNING[@]}"; do
+                [[ $entry == "$id" ]] || left+=("$entry")
+        done
+        RUNNING=("${left[@]}")
+        return "$rc"
+}
+
 # step TITLE LOG COMMAND…: run a long step with its output in LOG, saying so, and how long it took.
-# COMMAND runs in a background subshell, so that `set -e` holds inside it whatever the caller does.
 step() {
-        local title=$1 log=$2 started=$SECONDS pid
+        local title=$1 log=$2 started=$SECONDS
         shift 2
         say "$title …"
         mkdir -p "$(dirname "$log")"
-        (
-                set -euo pipefail
-                trap - EXIT
-                "$@"
-        ) >"$log" 2>&1 </dev/null &
-        pid=$!
-        if ! wait "$pid"; then
+        background "$@" >"$log" 2>&1
+        if ! finished "$REPLY"; then
                 tail -n 40 "$log" | sed 's/^/    /' >&2
                 die "$title: failed; the whole log is $log"
         fi
@@ -73,18 +118,23 @@ cache_get() {
         REPLY=$path
 }
 
-# cache_prune KIND NAME PATH: of the entries of this kind and name, keep PATH and the two used last.
+# cache_prune KIND NAME PATH: of the entries of this kind and name, keep PATH and the two used last,
+# and nothing that is half made.
 cache_prune() {
-        local kind=$1 name=$2 keep=$3 entry fd
+        local kind=$1 name=$2 keep=$3 entry lock fd
         while read -r entry; do
-                exec {fd}>"$LAB_CACHE/lock/$kind-${entry##*/}"
+                lock=${entry##*/}
+                exec {fd}>"$LAB_CACHE/lock/$kind-${lock%%.new*}"
                 if flock --nonblock "$fd"; then
                         rm -rf "$entry"
                 fi
                 exec {fd}>&-
-        done < <(find "$LAB_CACHE/$kind" -mindepth 1 -maxdepth 1 -regextype posix-extended \
-                -regex ".*/$name-[0-9a-f]{16}" ! -path "$keep" -printf '%T@ %p\n' |
-                sort -rn | tail -n +3 | cut -d' ' -f2-)
+        done < <(
+                find "$LAB_CACHE/$kind" -mindepth 1 -maxdepth 1 -name "$name-*.new*"
+                find "$LAB_CACHE/$kind" -mindepth 1 -maxdepth 1 -regextype posix-extended \
+                        -regex ".*/$name-[0-9a-f]{16}" ! -path "$keep" -printf '%T@ %p\n' |
+                        sort -rn | tail -n +3 | cut -d' ' -f2-
+        )
 }
 
 command_clean() {

@@ -77,9 +77,7 @@ machine_prepare() {
         flock "$MACHINE_LOCK"
         mv "$MACHINE_DIR/lock.new" "$MACHINE_DIR/lock"
         mkdir "$MACHINE_DIR/job"
-        trap machine_cleanup EXIT
-        trap 'exit 130' INT
-        trap 'exit 143' TERM HUP
+        on_exit machine_cleanup
 }
 
 machine_cleanup() {
@@ -306,6 +304,32 @@ machine_run() {
         machine_stream
         machine_wait "$OPT_TIMEOUT"
         machine_verdict
+}
+
+# machine_folder NAME: `run` of the script NAME/run.sh in this folder of tests, with the packages
+# that NAME/packages lists.
+machine_folder() {
+        local folder=$LAB_PARTS/../$1 kernel package
+        options_one_kernel
+        kernel=$REPLY
+        ((${#OPT_REST[@]} == 0)) || wrong_usage "$1 takes no argument but options"
+        [[ -f $folder/run.sh ]] || die "there is no tests/$1/run.sh in this tree: nothing to run"
+        if [[ -f $folder/packages ]]; then
+                while read -r package; do
+                        OPT_PACKAGES+=("$package")
+                done < <(grep -vE '^(#|$)' "$folder/packages")
+        fi
+        machine_run "$kernel" "$(readlink -f "$folder")" mode=run script=run.sh args=
+}
+
+command_demo() {
+        options_parse "$@"
+        machine_folder demo
+}
+
+command_bench() {
+        options_parse "$@"
+        machine_folder bench
 }
 
 command_run() {
