@@ -3,14 +3,18 @@
 
 #include <errno.h>
 #include <numaif.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "policy/macro.h"
 
+/* Not libnuma's mbind(): the preload shim would bring that library, whose constructor reads /sys,
+ * into every process of a program that runs under it. */
 static int bind_range(void *address, size_t length, int mode, const NodeSet *nodes)
 {
         /* The kernel reads one bit less than maxnode says. */
-        if (mbind(address, length, mode, nodes ? nodes->bits : NULL, nodes ? NODESET_MAX + 1 : 0,
-                  0) < 0)
+        if (syscall(SYS_mbind, address, length, mode, nodes ? nodes->bits : NULL,
+                    nodes ? NODESET_MAX + 1UL : 0UL, 0UL) < 0)
                 return -errno;
 
         return 0;
