@@ -11,10 +11,11 @@ typedef struct Mapping Mapping;
 typedef struct Copies Copies;
 
 typedef enum MappingKind {
-        MAPPING_ANON,       /* no file: heap, stack, anonymous mmap, [vdso] */
-        MAPPING_PAGE_CACHE, /* a file whose pages the kernel caches in DRAM */
-        MAPPING_DAX,        /* a file on a DAX filesystem: no page cache involved */
-        MAPPING_DEVICE_DAX, /* a whole device-dax, /dev/daxX.Y */
+        MAPPING_ANON,         /* no file: heap, stack, anonymous mmap, [vdso] */
+        MAPPING_PAGE_CACHE,   /* a file whose pages the kernel caches in DRAM */
+        MAPPING_DAX,          /* a file on a DAX filesystem: no page cache involved */
+        MAPPING_DEVICE_DAX,   /* a whole device-dax, /dev/daxX.Y */
+        MAPPING_FILE_UNKNOWN, /* a file, and we may not see which; or a device other than dax */
 } MappingKind;
 
 /* A memory policy on a VMA, as numa_maps prints it. */

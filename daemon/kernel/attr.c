@@ -56,7 +56,7 @@ int attr_read(int dir_fd, const char *path, char *text, size_t size)
 
 int attr_read_u64(int dir_fd, const char *path, uint64_t *ret_value)
 {
-        char text[32];
+        char text[32] = "";
         unsigned long long value;
         bool hexadecimal;
         char *end;

@@ -157,7 +157,8 @@ static int count_by_mincore(int fd, uint64_t start, uint64_t end, uint64_t *ret_
         start -= start % page_size;
         end += (page_size - end % page_size) % page_size;
         while (start < end) {
-                uint64_t length = end - start < MINCORE_WINDOW ? end - start : MINCORE_WINDOW, n;
+                uint64_t length = end - start < MINCORE_WINDOW ? end - start : MINCORE_WINDOW;
+                uint64_t n = 0;
 
                 r = mincore_window(fd, start, length, page_size, &n);
                 if (r < 0)
@@ -185,7 +186,7 @@ static int count_by_cachestat(int fd, uint64_t offset, uint64_t length, uint64_t
 int file_page_cache_bytes(int fd, uint64_t offset, uint64_t length, uint64_t *ret_bytes)
 {
         uint64_t bytes, pages = 0;
-        FileFacts facts;
+        FileFacts facts = {};
         int r;
 
         r = file_inspect(fd, &facts);

@@ -19,15 +19,22 @@ int maps_parse_line(const char *line, Mapping *ret_mapping);
 int numa_maps_parse_line(const char *line, uint64_t *ret_start, VmaPolicy *ret_policy,
                          NodeSet *ret_nodes);
 
-/* Every VMA, by address; policies from numa_maps and MAP_SYNC from smaps' VmFlags are not read
- * here, use mapping_inspect(). The caller deinits each and frees the array (mappings_free). */
+/* Every VMA, by address; kind, policy (numa_maps) and MAP_SYNC (smaps' VmFlags) are not read here,
+ * use mappings_inspect(). The caller frees with mappings_free(). A kernel thread has none.
+ * -E2BIG: more than MAPS_BYTES_MAX, or a path of more than LINES_LINE_MAX. */
 int maps_read(int process_fd, Mapping **ret_mappings, size_t *ret_n_mappings);
 void mappings_free(Mapping *mappings, size_t n_mappings);
 
-/* The VMA that holds @address, fully inspected: kind (statx on map_files, or on the path when
- * map_files is closed to us), sync, policy. -EFAULT: nothing is mapped there.
+/* The VMA that holds @address, fully inspected. -EFAULT: nothing is mapped there.
  * -EACCES: another user's process. */
 int mapping_find(int process_fd, uint64_t address, Mapping *ret_mapping);
 
-/* Adds kind, sync and policy to a mapping of maps_read(). */
+/* Adds kind, sync and policy to mappings of maps_read(), in its order. The policy is what numa_maps
+ * prints: that of the whole process where the VMA has none of its own. numa_maps walks the page
+ * tables of every VMA up to the last of @mappings (~40 ns a page that is present), so ask for all
+ * that are of interest in one call. smaps, which costs as much again, is only read if one of them
+ * could be MAP_SYNC: shared, and not known to be in the page cache. */
+int mappings_inspect(int process_fd, Mapping *mappings, size_t n_mappings);
+
+/* The same for one. */
 int mapping_inspect(int process_fd, Mapping *mapping);

@@ -16,7 +16,7 @@
 #define ACCESS_PATH NODE_DIR "/node%u/%s/initiators"
 
 /* A node's meminfo is about forty lines of fifty characters. */
-#define MEMINFO_MAX (64u * 1024u)
+#define MEMINFO_MAX ((size_t)64 * 1024)
 
 /* Reads one of the node lists, such as "online". */
 static int read_list(int sys_fd, const char *name, NodeSet *ret_set)

@@ -15,3 +15,11 @@ int process_start_time(int process_fd, uint64_t *ret_ticks);
 
 /* /proc/<pid>/comm; 16 bytes always suffice on current kernels, 64 for kernel threads. */
 int process_name(int process_fd, char *name, size_t size);
+
+/* Forwards @result, a failure of anything below @process_fd, or turns it into -ESRCH if the process
+ * is gone. */
+int process_result(int process_fd, int result);
+
+/* What it means that the kernel shows no memory of this process: 0 for a kernel thread, which never
+ * has any, -ESRCH for one that is exiting or a zombie. */
+int process_without_memory(int process_fd);
