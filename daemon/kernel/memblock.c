@@ -210,16 +210,10 @@ int memblocks_read(int sys_fd, uint64_t physical_start, uint64_t size, MemBlock 
 int memblock_set_state(int sys_fd, uint64_t index, const char *state)
 {
         char path[64];
-        int r;
 
         snprintf(path, sizeof(path), MEMORY_DIR "/memory%" PRIu64 "/state", index);
 
-        /* Offlining gives up with EINTR at every signal, having moved some of the pages. */
-        do
-                r = attr_write(sys_fd, path, state);
-        while (r == -EINTR);
-
-        return r;
+        return attr_write(sys_fd, path, state);
 }
 
 int auto_online_read(int sys_fd, char *policy, size_t size)

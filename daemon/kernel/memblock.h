@@ -34,7 +34,9 @@ int memblocks_read(int sys_fd, uint64_t physical_start, uint64_t size, MemBlock 
                    size_t *ret_n_blocks);
 
 /* Writes "online_movable", "online_kernel" or "offline" into the block's state. May block for
- * seconds while pages migrate (offline): never call it from the event loop. */
+ * seconds while pages migrate (offline): never call it from the event loop. A page that somebody
+ * has pinned makes the kernel try for ever, until a signal comes: -EINTR; some of the other pages
+ * have moved then, the block is online as before. */
 int memblock_set_state(int sys_fd, uint64_t index, const char *state);
 
 /* The kernel's policy for memory that appears: "offline", "online", "online_kernel",

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/kernel/chardev.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/stat.h>
+
+#include "daemon/kernel/directory.h"
+#include "policy/macro.h"
+
+/* Whether one of the magic links in a directory of a process leads to the device. */
+static bool directory_leads_to(int proc_fd, const char *path, dev_t number)
+{
+        _cleanup_(closedirp) DIR *dir = NULL;
+
+        /* The process is gone, a kernel thread, or not ours to look into. */
+        if (directory_open(proc_fd, path, &dir) < 0)
+                return false;
+
+        for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+                struct stat st;
+
+                if (entry->d_name[0] != '.' && fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 &&
+                    S_ISCHR(st.st_mode) && st.st_rdev == number)
+                        return true;
+        }
+
+        return false;
+}
+
+int chardev_find_user(int proc_fd, dev_t number, pid_t *ret_pid)
+{
+        _cleanup_(closedirp) DIR *dir = NULL;
+        int r;
+
+        r = directory_open(proc_fd, ".", &dir);
+        if (r < 0)
+                return r;
+
+        for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
+                char path[64];
+                uint64_t pid;
+
+                if (!name_is_numbered(entry->d_name, "", &pid))
+                        continue;
+
+                snprintf(path, sizeof(path), "%d/fd", (int)pid);
+                if (!directory_leads_to(proc_fd, path, number)) {
+                        /* A mapping outlives the file descriptor. */
+                        snprintf(path, sizeof(path), "%d/map_files", (int)pid);
+                        if (!directory_leads_to(proc_fd, path, number))
+                                continue;
+                }
+
+                *ret_pid = (pid_t)pid;
+                return 0;
+        }
+
+        return -ESRCH;
+}
