@@ -17,8 +17,9 @@ typedef enum OnlineResult {
 /* One thing that was done to one object. Fixed size: the daemon's job process writes these down a
  * pipe as they happen. */
 struct OnlineStep {
-        char object[48]; /* "dax1.0", "memory144", "auto_online_blocks" */
-        char action[48]; /* "bind kmem", "online_movable", "offline", "verify zone", … */
+        char object
+                [48]; /* "dax1.0", "memory144", "memory144-158", "pid 88", "auto_online_blocks" */
+        char action[48]; /* "bind kmem", "online_movable", "offline", "verify 15 of 15 blocks", … */
         OnlineResult result;
         int error; /* -errno */
 };
@@ -31,13 +32,22 @@ typedef int (*online_step_fn)(const OnlineStep *step, void *userdata);
  * auto-online policy is; that policy is put back as it was found. What is online already is
  * adopted. Verifies count, zone and node afterwards. Blocks for as long as the kernel takes: call
  * it in a process of its own.
- * 0: all blocks are online as wanted. -ENODEV: no such device. -EBUSY: a process has the device
- * open. -EUCLEAN: partial, some blocks are not as wanted (each was reported as a step).
- * -EPERM: not root. -EOPNOTSUPP: the kernel has no kmem driver. */
+ *
+ * SIGINT, SIGTERM, SIGHUP and SIGQUIT are held back; one that comes ends the work after the present
+ * block with -EINTR, and takes its effect when this returns. One such run at a time on a machine:
+ * another one waits.
+ * 0: all blocks are online as wanted. -ENODEV: no such device; -ENOTUNIQ: a path: that names
+ * several. -EBUSY: a process has the device open. -EUCLEAN: partial, some blocks are not as wanted
+ * (each was reported as a step). -EPERM: not root. -EOPNOTSUPP: the kernel has no kmem driver.
+ * -ERANGE: the device has no whole memory block. -ENXIO: the firmware gives it no node. */
 int device_online(const char *name, Zone zone, bool dry_run, online_step_fn step, void *userdata);
 
+/* How long the pages of one block may take to move away. */
+#define ONLINE_BLOCK_TIMEOUT_SEC 15u
+
 /* Offlines each block, then returns the device to devdax mode. -EUCLEAN: some blocks would not go
- * (in use: EBUSY), the others are offline and the device stays with kmem; call it again. */
+ * (in use: EBUSY), the others are offline and the device stays with kmem; call it again. Other
+ * errors, and signals, as above. */
 int device_offline(const char *name, bool dry_run, online_step_fn step, void *userdata);
 
 /* Puts back an auto-online policy that a killed run left changed (state file in /run/daxtierd). */

@@ -19,6 +19,9 @@ struct Topology {
 int topology_read(const Config *config, Topology *ret_topology);
 void topology_deinit(Topology *topology);
 
+/* The numbers of a tier's first node; NULL: the tier has none. Points into @topology. */
+const NodePerf *topology_tier_perf(const Topology *topology, const NodeSet *tier);
+
 /* Writes the tiers, world-readable and atomically, to @path (/run/daxtierd/tiers), where
- * libdaxtier reads them: INI, [Tier NAME] with Nodes= and the HMAT numbers of its first node. */
+ * libdaxtier reads them (policy/published.h). */
 int topology_publish(const Topology *topology, const char *path);
