@@ -28,8 +28,7 @@ struct Parser {
         const char *rest; /* of the text */
         IniPlace place;   /* the line read last */
 
-        bool in_section;
-        const IniSection *section; /* NULL: none yet, or one to pass over */
+        const IniSection *section; /* NULL: none yet, or (lenient) one to pass over */
         void *target;
 
         int result;
@@ -151,7 +150,6 @@ static void parser_enter_section(Parser *parser, char *heading)
                 argument += strspn(argument, " \t");
         }
 
-        parser->in_section = true;
         section = parser->section = schema_find_section(parser->schema, name);
         if (!section) {
                 if (!parser->schema->lenient)
@@ -232,10 +230,10 @@ static void parser_fail_key(Parser *parser, const char *key)
 {
         const IniSection *home = schema_find_section_of_key(parser->schema, key);
 
-        if (!parser->in_section && home)
+        if (!parser->section && home)
                 parser_fail(parser, "%s= stands before any section; it belongs in [%s]", key,
                             home->name);
-        else if (!parser->in_section)
+        else if (!parser->section)
                 parser_fail(parser, "%s= stands before any section; expected a [Section] first",
                             key);
         else if (home)

@@ -85,10 +85,11 @@ static int parse_user(const char *value, const IniPlace *place, void *member)
 {
         static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
                                       "0123456789_.-";
-        size_t length = strspn(value, allowed);
+        const char *end = value + strspn(value, allowed);
 
-        /* "host$": Samba's machine accounts. */
-        if (value[0] == '-' || strcmp(value + length + (length > 0 && value[length] == '$'), ""))
+        if (*end == '$' && end > value)
+                end++; /* Samba's machine accounts */
+        if (*value == '-' || *end != '\0')
                 return -EINVAL;
 
         return set_text(member, value);

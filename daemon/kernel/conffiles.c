@@ -109,7 +109,7 @@ static int check_text(const char *path, const char *text, size_t size, ConfigErr
 static int read_file(int dir_fd, const char *relative, const char *path, ConfFile *ret_file,
                      ConfigError *ret_error)
 {
-        _cleanup_(conffile_deinit) ConfFile file = {};
+        _cleanup_(freep) char *name = NULL, *text = NULL;
         struct stat st;
         size_t size;
         int r;
@@ -123,24 +123,23 @@ static int read_file(int dir_fd, const char *relative, const char *path, ConfFil
                                         "is not a regular file: expected one, or a link to "
                                         "/dev/null to mask it");
 
-        r = attr_read_all(dir_fd, relative, CONFFILE_BYTES_MAX, &file.text, &size);
+        r = attr_read_all(dir_fd, relative, CONFFILE_BYTES_MAX, &text, &size);
         if (r == -E2BIG)
                 return config_error_set(ret_error, path, 0,
-                                        "is larger than the %u bytes that are read",
+                                        "is larger than the %zu bytes that are read",
                                         CONFFILE_BYTES_MAX);
         if (r < 0)
                 return fail_read(ret_error, path, r);
 
-        r = check_text(path, file.text, size, ret_error);
+        r = check_text(path, text, size, ret_error);
         if (r < 0)
                 return r;
 
-        file.path = strdup(path);
-        if (!file.path)
+        name = strdup(path);
+        if (!name)
                 return -ENOMEM;
 
-        *ret_file = file;
-        file = (ConfFile){};
+        *ret_file = (ConfFile){ .path = TAKE_PTR(name), .text = TAKE_PTR(text) };
         return 1;
 }
 

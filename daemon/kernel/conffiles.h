@@ -9,7 +9,7 @@
 typedef struct ConfFile ConfFile;
 
 /* The largest configuration file we read, and how many of one directory name. */
-#define CONFFILE_BYTES_MAX (1024u * 1024u)
+#define CONFFILE_BYTES_MAX ((size_t)1024 * 1024)
 #define CONFFILES_MAX      4096u
 
 struct ConfFile {

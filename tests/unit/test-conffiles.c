@@ -171,9 +171,10 @@ Test(conffiles, a_node_in_both_tiers_is_found_across_files)
 
 Test(conffiles, what_is_no_text_is_refused)
 {
+        static const char text[] = "[Daemon]\n\nRec\0oncileSec=1\n";
         _cleanup_(scratch_freep) Scratch root = root_new();
 
-        scratch_write(&root, "etc/daxtierd/daxtierd.conf", "[Daemon]\n\nRec\0oncileSec=1\n", 29);
+        scratch_write(&root, "etc/daxtierd/daxtierd.conf", text, sizeof(text) - 1);
         expect_config_error(&root, -EBADMSG, "/etc/daxtierd/daxtierd.conf", 3,
                             "a null byte: expected text");
 }
