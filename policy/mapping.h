@@ -47,7 +47,7 @@ struct Mapping {
 /* Copy-on-write copies (or, of an anonymous mapping, simply its pages) and where they are. */
 struct Copies {
         uint64_t bytes;                /* present or swapped */
-        uint64_t swapped_bytes;        /* of these: on no node now */
+        uint64_t swapped_bytes;        /* of these: on no node now: in swap, or just being moved */
         uint64_t by_node[NODESET_MAX]; /* bytes; sums to bytes - swapped_bytes */
 };
 

@@ -6,10 +6,14 @@
 
 #include "policy/mapping.h"
 
-/* Counts the copies (for an anonymous mapping: the pages) of [start, end) within @mapping, by node.
- * @pid: the process of @process_fd, or 0 for the caller. Never faults a page in. Rests on: pages of
- * a private DAX mapping that are not copies answer -ENOENT to move_pages(nodes=NULL); on page-cache
- * mappings pagemap bit 61 tells file pages from copies. -EPERM/-EACCES: not ours to look at.
- * ~210 ns a page that is present. */
+/* Counts the copies (for an anonymous mapping: the pages) of [start, end) within @mapping, by node;
+ * a page counts if any byte of it is in the range. A shared file mapping has none.
+ * @pid: the process of @process_fd, or 0 for the caller. Never faults a page in. .kind need not be
+ * known beyond anonymous or not: a copy is what pagemap calls present and not of a file (bit 61) and
+ * move_pages(nodes=NULL) finds on a node. For the pages of a DAX file themselves, which bit 61 misses
+ * up to 6.12, that answers -ENOENT.
+ * -ESRCH: the process is gone, or another program runs in it since. -EPERM/-EACCES: not ours to look
+ * at: ptrace's read access is needed; a container's seccomp filter may refuse move_pages() too.
+ * Costs ~10 ns a page of the range, and ~100 ns more for each that may be a copy. */
 int pagemap_count_copies(int process_fd, pid_t pid, const Mapping *mapping, uint64_t start,
                          uint64_t end, Copies *ret_copies);

@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/kernel/pagemap.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "daemon/kernel/process.h"
+#include "policy/macro.h"
+
+/* An entry of pagemap. */
+#define ENTRY_PRESENT    (UINT64_C(1) << 63)
+#define ENTRY_SWAPPED    (UINT64_C(1) << 62) /* any entry that is not empty and not present */
+#define ENTRY_FILE       (UINT64_C(1) << 61) /* of a file or shared memory: no copy */
+#define ENTRY_GUARD      (UINT64_C(1) << 58) /* a guard region (MADV_GUARD_INSTALL): no page */
+#define ENTRY_SWAP_TYPE  UINT64_C(0x1f)      /* all 0 for those who may not see it */
+#define SWAP_TYPE_MARKER UINT64_C(0x1f)      /* the last type: a marker of userfaultfd: no page */
+
+/* How many pages we look at between two system calls: 16 MiB of addresses. */
+#define BATCH 4096u
+
+typedef struct PageWalk {
+        int pagemap_fd;
+        pid_t pid;
+        uint64_t page_size;
+        bool anonymous; /* every page counts, not only copies */
+        Copies copies;
+        uint64_t entries[BATCH];
+        void *addresses[BATCH]; /* pages that are present and may be copies */
+        int status[BATCH];      /* and what move_pages() says of them */
+        size_t n_addresses;
+} PageWalk;
+
+static void page_walk_freep(PageWalk **walk)
+{
+        if (!*walk)
+                return;
+        closep(&(*walk)->pagemap_fd);
+        free(*walk);
+}
+
+/* Whether a page of this entry was copied, or is anonymous, and is in swap. A page that is just
+ * being moved to another node looks the same. */
+static bool is_swapped(uint64_t entry)
+{
+        return (entry & ENTRY_SWAPPED) && !(entry & (ENTRY_FILE | ENTRY_GUARD)) &&
+               (entry & ENTRY_SWAP_TYPE) != SWAP_TYPE_MARKER;
+}
+
+/* Asks where the collected pages are. -ENOENT answers for a page of the DAX file itself (a device's
+ * page) and for one that went away, -EFAULT for the zero page: neither is a copy. */
+static int locate(PageWalk *walk)
+{
+        if (walk->n_addresses == 0)
+                return 0;
+
+        /* Not libnuma's wrapper: see mempolicy.c. */
+        if (syscall(SYS_move_pages, walk->pid, walk->n_addresses, walk->addresses, NULL,
+                    walk->status, 0) < 0)
+                return -errno;
+
+        for (size_t i = 0; i < walk->n_addresses; i++)
+                if (walk->status[i] >= 0 && walk->status[i] < (int)NODESET_MAX) {
+                        walk->copies.by_node[walk->status[i]] += walk->page_size;
+                        walk->copies.bytes += walk->page_size;
+                }
+
+        walk->n_addresses = 0;
+        return 0;
+}
+
+/* Looks at @n pages from @address on. */
+static void sort_entries(PageWalk *walk, uint64_t address, size_t n)
+{
+        for (size_t i = 0; i < n; i++) {
+                uint64_t entry = walk->entries[i];
+
+                if (entry & ENTRY_PRESENT) {
+                        /* Of the file's own pages of a DAX mapping this bit is clear on kernels up
+                         * to 6.12: whether they are copies only locate() can tell. */
+                        if (walk->anonymous || !(entry & ENTRY_FILE))
+                                walk->addresses[walk->n_addresses++] =
+                                        (void *)(uintptr_t)(address + i * walk->page_size);
+                } else if (is_swapped(entry)) {
+                        walk->copies.bytes += walk->page_size;
+                        walk->copies.swapped_bytes += walk->page_size;
+                }
+        }
+}
+
+static int read_entries(PageWalk *walk, uint64_t address, size_t n, size_t *ret_n)
+{
+        ssize_t bytes;
+
+        bytes = TEMP_FAILURE_RETRY(pread(walk->pagemap_fd, walk->entries, n * sizeof(uint64_t),
+                                         (off_t)(address / walk->page_size * sizeof(uint64_t))));
+        if (bytes < 0)
+                return -errno;
+
+        *ret_n = (size_t)bytes / sizeof(uint64_t);
+        return 0;
+}
+
+static int walk_pages(PageWalk *walk, uint64_t address, uint64_t end)
+{
+        int r;
+
+        while (address < end) {
+                uint64_t left = (end - address) / walk->page_size;
+                size_t n = 0;
+
+                r = read_entries(walk, address, left < BATCH ? (size_t)left : BATCH, &n);
+                if (r < 0)
+                        return r;
+                if (n == 0) {
+                        /* Behind the last address of a process ([vsyscall] is there) the file ends;
+                         * it has no beginning either if the process has ended or called exec. */
+                        r = read_entries(walk, 0, 1, &n);
+                        return r < 0 ? r : n > 0 ? 0 : -ESRCH;
+                }
+
+                sort_entries(walk, address, n);
+                r = locate(walk);
+                if (r < 0)
+                        return r;
+                address += n * walk->page_size;
+        }
+
+        return 0;
+}
+
+static int page_walk_new(int process_fd, pid_t pid, bool anonymous, PageWalk **ret_walk)
+{
+        _cleanup_(page_walk_freep) PageWalk *walk = NULL;
+
+        walk = malloc(sizeof(*walk));
+        if (!walk)
+                return -ENOMEM;
+
+        walk->pid = pid;
+        walk->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+        walk->anonymous = anonymous;
+        walk->copies = (Copies){};
+        walk->n_addresses = 0;
+        walk->pagemap_fd = openat(process_fd, "pagemap", O_RDONLY | O_CLOEXEC);
+        if (walk->pagemap_fd < 0)
+                return -errno;
+
+        *ret_walk = TAKE_PTR(walk);
+        return 0;
+}
+
+int pagemap_count_copies(int process_fd, pid_t pid, const Mapping *mapping, uint64_t start,
+                         uint64_t end, Copies *ret_copies)
+{
+        _cleanup_(page_walk_freep) PageWalk *walk = NULL;
+        bool anonymous = mapping->kind == MAPPING_ANON;
+        uint64_t ticks;
+        int r;
+
+        r = page_walk_new(process_fd, pid, anonymous, &walk);
+        if (r < 0)
+                return process_result(process_fd, r);
+
+        /* A VMA begins and ends with a page. */
+        start = start > mapping->start ? start - start % walk->page_size : mapping->start;
+        end = end < mapping->end ? end + (walk->page_size - end % walk->page_size) % walk->page_size
+                                 : mapping->end;
+
+        /* What is written to a shared mapping goes to the file: there are no copies to look for. */
+        if (!mapping->shared || anonymous) {
+                r = walk_pages(walk, start, end);
+                if (r < 0)
+                        return process_result(process_fd, r);
+        }
+
+        /* move_pages() took a number: if the process lives now, the number has always been its. */
+        r = process_start_time(process_fd, &ticks);
+        if (r < 0)
+                return r;
+
+        *ret_copies = walk->copies;
+        return 0;
+}
