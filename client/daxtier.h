@@ -37,7 +37,8 @@ struct daxtier_map_options {
         int prot;         /* PROT_*; 0 means PROT_READ | PROT_WRITE */
 };
 
-/* Kinds of mapping, daxtier_info.kind. */
+/* Kinds of mapping, daxtier_info.kind. Unknown: a file that the kernel does not let the caller see. */
+#define DAXTIER_KIND_UNKNOWN    (-1)
 #define DAXTIER_KIND_ANON       0
 #define DAXTIER_KIND_PAGE_CACHE 1
 #define DAXTIER_KIND_DAX        2

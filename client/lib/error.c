@@ -43,13 +43,15 @@ static const ErrorText error_texts[] = {
                   "online more, or drop the flag." },
         { ENXIO, "The tier has no NUMA node on this machine: online one (daxtier online DEVICE) "
                  "or see what is missing with daxtier doctor." },
-        { ENOSYS, "The kernel shows no NUMA nodes: mount /sys, or boot a kernel with CONFIG_NUMA." },
+        { ENOSYS,
+          "The kernel shows no NUMA nodes: mount /sys, or boot a kernel with CONFIG_NUMA." },
         { EOPNOTSUPP, "The kernel maps device-dax shared only: put the data into a file on a DAX "
                       "filesystem, or online the device as memory." },
         { EOVERFLOW, "The offset is behind the end of the file, or offset and length together are "
                      "too large: map within the file." },
-        { EPERM, "The kernel denies this: the cpuset (cpuset.mems) leaves out the tier's nodes, a "
-                 "container's seccomp filter denies mbind(), or the filesystem is mounted noexec." },
+        { EPERM,
+          "The kernel denies this: the cpuset (cpuset.mems) leaves out the tier's nodes, a "
+          "container's seccomp filter denies mbind(), or the filesystem is mounted noexec." },
         { ESRCH, "There is no such process: it may have ended." },
 };
 

@@ -184,7 +184,9 @@ int daxtier_map(daxtier *handle, int fd, uint64_t offset, size_t length,
                         return r;
         }
 
-        address = mmap(NULL, length, request.prot, MAP_PRIVATE, fd, (off_t)offset);
+        /* Data larger than DRAM is what this is for: without NORESERVE the kernel would refuse a
+         * private writable mapping of more than all memory, however little of it gets copied. */
+        address = mmap(NULL, length, request.prot, MAP_PRIVATE | MAP_NORESERVE, fd, (off_t)offset);
         if (address == MAP_FAILED)
                 return -errno;
 

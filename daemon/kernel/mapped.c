@@ -86,6 +86,25 @@ static int open_by_name(int process_fd, const Mapping *mapping, const char *name
         return theirs >= 0 ? open_named(theirs, name, mapping) : -errno;
 }
 
+int mapped_open(int process_fd, const Mapping *mapping, int *ret_fd)
+{
+        char path[MAP_FILES_PATH_MAX];
+        int fd;
+
+        if (mapping->inode == 0)
+                return -ENOENT;
+
+        map_files_path(mapping, path);
+        fd = openat(process_fd, path, O_PATH | O_CLOEXEC);
+        if (fd < 0 && mapping->file && !mapping->deleted)
+                fd = open_by_name(process_fd, mapping, mapping->file);
+        if (fd < 0)
+                return -ENOENT;
+
+        *ret_fd = fd;
+        return 0;
+}
+
 /* Replaces a name that has a newline in it by what map_files says, which escapes nothing. */
 static void settle_newline(int process_fd, Mapping *mapping)
 {
@@ -189,15 +208,10 @@ static MappingKind kind_of_special(int fd, const Mapping *mapping)
 static MappingKind kind_of_file(int process_fd, const Mapping *mapping)
 {
         _cleanup_(closep) int fd = -1;
-        char path[MAP_FILES_PATH_MAX];
         FileFacts facts;
         int r;
 
-        map_files_path(mapping, path);
-        fd = openat(process_fd, path, O_PATH | O_CLOEXEC);
-        if (fd < 0 && mapping->file && !mapping->deleted)
-                fd = open_by_name(process_fd, mapping, mapping->file);
-        if (fd < 0)
+        if (mapped_open(process_fd, mapping, &fd) < 0)
                 return MAPPING_FILE_UNKNOWN;
 
         r = file_inspect_at(fd, "", &facts);

@@ -13,3 +13,7 @@ void mapped_settle_name(int process_fd, Mapping *mapping);
 /* Sets .kind. MAPPING_FILE_UNKNOWN if the kernel lets us see neither map_files (CAP_SYS_ADMIN or
  * CAP_CHECKPOINT_RESTORE) nor, under its name, the same file. */
 void mapped_inspect(int process_fd, Mapping *mapping);
+
+/* An O_PATH descriptor of the mapped file: through map_files, else under its name if that is still
+ * the same file. -ENOENT: neither is open to us, or there is no file. */
+int mapped_open(int process_fd, const Mapping *mapping, int *ret_fd);
