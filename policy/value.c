@@ -127,7 +127,8 @@ static int term_parse(const char **text, const Unit *units, size_t n_units, uint
         size_t n_fraction = 0, length;
         const Unit *unit;
 
-        if (!isdigit((unsigned char)*p))
+        /* ".5s" is half a second. */
+        if (!isdigit((unsigned char)p[*p == '.']))
                 return -EINVAL;
 
         for (; isdigit((unsigned char)*p); p++)
