@@ -42,21 +42,26 @@ static void work_deinit(Work *work)
         free(work->message);
 }
 
-/* Of a block or a device; what the kernel means by these is not what files mean by them. */
-static const char *step_reason(const OnlineStep *step)
+/* What errors mean of a memory block or a dax device, where that is not what they mean elsewhere. */
+static const char *device_sentence(int error, bool block)
 {
-        switch (-step->error) {
+        switch (-error) {
         case EBUSY:
-                return "in use: the kernel could not move its pages away; end what uses them, or "
-                       "try again";
-        case EAGAIN:
-        case EINTR:
-                return "interrupted; try again";
+                if (block)
+                        return "in use: the kernel could not move its pages away; end what uses "
+                               "them, or try again";
+                break;
         case ENOMEM:
                 return "no room elsewhere for its pages; free some memory first";
+        case ENXIO:
+                return "the firmware gives the device no NUMA node; only the BIOS can mend that";
+        case EOPNOTSUPP:
+                return "this kernel cannot use dax devices as memory (kmem); `daxtier doctor` says "
+                       "more";
         default:
-                return error_sentence(step->error);
+                break;
         }
+        return error_sentence(error);
 }
 
 static int step_take(const OnlineStep *step, void *userdata)
@@ -69,7 +74,9 @@ static int step_take(const OnlineStep *step, void *userdata)
         table_set_text(work->steps, COLUMN_RESULT, online_result_text(step->result));
         if (step->result == ONLINE_FAILED) {
                 table_set_text(work->steps, COLUMN_ERROR, strerrorname_np(-step->error));
-                table_set_text(work->steps, COLUMN_REASON, step_reason(step));
+                table_set_text(work->steps, COLUMN_REASON,
+                               device_sentence(step->error, strncmp(step->object, "memory",
+                                                                    strlen("memory")) == 0));
         }
         return 0;
 }
@@ -157,9 +164,8 @@ static ExitCode work_explain(const Work *work, int error)
                 break;
         }
 
-        if (!work->message)
-                return error_report(error, work->device);
-        fprintf(stderr, "daxtier: %s: %s\n", work->device, work->message);
+        fprintf(stderr, "daxtier: %s: %s\n", work->device,
+                work->message ? work->message : device_sentence(error, false));
         return exitcode_of(error);
 }
 
