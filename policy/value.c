@@ -144,6 +144,8 @@ static int term_parse(const char **text, const Unit *units, size_t n_units, uint
                 p = fraction + n_fraction;
         }
 
+        if (*p == '.')
+                return -EINVAL; /* "1.5.5s" is not 1.5 and .5s */
         p = skip_space(p);
         unit = unit_find(units, n_units, p, &length);
         if (!unit)
