@@ -175,7 +175,7 @@ static int mapping_array_append(MappingArray *array, Mapping *mapping)
 /* The next VMA; false at the end. */
 static int next_mapping(int process_fd, Lines *lines, bool *ret_found, Mapping *ret_mapping)
 {
-        char *line;
+        char *line = NULL;
         int r;
 
         r = lines_next(lines, &line);

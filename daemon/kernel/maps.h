@@ -8,7 +8,7 @@
 #include "policy/mapping.h"
 
 /* The largest /proc/PID/maps we read: 1 Mi VMAs of ~100 bytes, past every default max_map_count. */
-#define MAPS_BYTES_MAX (128u * 1024u * 1024u)
+#define MAPS_BYTES_MAX (UINT64_C(128) * 1024 * 1024)
 
 /* One line of /proc/PID/maps into everything of @ret_mapping that the line tells (not .kind beyond
  * "has a file", not .sync, not .policy). The line is without its newline. -EBADMSG: not such a

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -21,6 +22,32 @@
 
 /* How many pages we look at between two system calls: 16 MiB of addresses. */
 #define BATCH 4096u
+
+/* PAGEMAP_SCAN (6.7) is younger than the headers of Debian 12. */
+#define SCAN_IOCTL   _IOWR('f', 16, struct scan_arg)
+#define SCAN_PRESENT (UINT64_C(1) << 3)
+#define SCAN_SWAPPED (UINT64_C(1) << 4)
+
+struct scan_arg {
+        uint64_t size;
+        uint64_t flags;
+        uint64_t start;
+        uint64_t end;
+        uint64_t walk_end;
+        uint64_t regions;
+        uint64_t n_regions;
+        uint64_t max_pages;
+        uint64_t inverted;
+        uint64_t all_of;
+        uint64_t any_of;
+        uint64_t returned;
+};
+
+struct scan_region {
+        uint64_t start;
+        uint64_t end;
+        uint64_t categories;
+};
 
 typedef struct PageWalk {
         int pagemap_fd;
@@ -72,12 +99,15 @@ static int locate(PageWalk *walk)
         return 0;
 }
 
-/* Looks at @n pages from @address on. */
-static void sort_entries(PageWalk *walk, uint64_t address, size_t n)
+/* Looks at @n pages from @address on. Returns whether there was any. */
+static bool sort_entries(PageWalk *walk, uint64_t address, size_t n)
 {
+        uint64_t any = 0;
+
         for (size_t i = 0; i < n; i++) {
                 uint64_t entry = walk->entries[i];
 
+                any |= entry & (ENTRY_PRESENT | ENTRY_SWAPPED);
                 if (entry & ENTRY_PRESENT) {
                         /* Of the file's own pages of a DAX mapping this bit is clear on kernels up
                          * to 6.12: whether they are copies only locate() can tell. */
@@ -89,6 +119,33 @@ static void sort_entries(PageWalk *walk, uint64_t address, size_t n)
                         walk->copies.swapped_bytes += walk->page_size;
                 }
         }
+
+        return any != 0;
+}
+
+/* The first address at or after @address with a page, or @end: a walk that costs nothing where there
+ * are no page tables, against 0.6 s for each TiB that we read. Programs reserve many TiB (sanitizers,
+ * garbage collectors), and a sparse file has any size. Kernels before 6.7 let us read on. */
+static uint64_t skip_hole(const PageWalk *walk, uint64_t address, uint64_t end)
+{
+        struct scan_region region = {};
+        struct scan_arg arg = {
+                .size = sizeof(arg),
+                .start = address,
+                .end = end,
+                .regions = (uintptr_t)&region,
+                .n_regions = 1,
+                .any_of = SCAN_PRESENT | SCAN_SWAPPED,
+                .returned = SCAN_PRESENT | SCAN_SWAPPED,
+        };
+        int n = ioctl(walk->pagemap_fd, SCAN_IOCTL, &arg);
+
+        if (n < 0)
+                return address;
+        if (n == 0)
+                return end;
+
+        return region.start >= address && region.start < end ? region.start : address;
 }
 
 static int read_entries(PageWalk *walk, uint64_t address, size_t n, size_t *ret_n)
@@ -111,6 +168,7 @@ static int walk_pages(PageWalk *walk, uint64_t address, uint64_t end)
         while (address < end) {
                 uint64_t left = (end - address) / walk->page_size;
                 size_t n = 0;
+                bool any;
 
                 r = read_entries(walk, address, left < BATCH ? (size_t)left : BATCH, &n);
                 if (r < 0)
@@ -122,11 +180,13 @@ static int walk_pages(PageWalk *walk, uint64_t address, uint64_t end)
                         return r < 0 ? r : n > 0 ? 0 : -ESRCH;
                 }
 
-                sort_entries(walk, address, n);
+                any = sort_entries(walk, address, n);
                 r = locate(walk);
                 if (r < 0)
                         return r;
                 address += n * walk->page_size;
+                if (!any && address < end)
+                        address = skip_hole(walk, address, end);
         }
 
         return 0;

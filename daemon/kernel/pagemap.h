@@ -14,6 +14,7 @@
  * up to 6.12, that answers -ENOENT.
  * -ESRCH: the process is gone, or another program runs in it since. -EPERM/-EACCES: not ours to look
  * at: ptrace's read access is needed; a container's seccomp filter may refuse move_pages() too.
- * Costs ~10 ns a page of the range, and ~100 ns more for each that may be a copy. */
+ * Measured: ~30 ns a page of the range that is present, ~240 ns more for each that may be a copy
+ * (nearly all of it move_pages()); a hole costs nothing since 6.7, before that 0.6 s a TiB. */
 int pagemap_count_copies(int process_fd, pid_t pid, const Mapping *mapping, uint64_t start,
                          uint64_t end, Copies *ret_copies);

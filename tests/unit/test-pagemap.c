@@ -228,15 +228,17 @@ static bool has_swap(void)
 Test(pagemap, swapped_copies_count_and_are_on_no_node)
 {
         enum { N = 64 };
-        _cleanup_(scratch_freep) Scratch scratch = scratch_new();
         _cleanup_(closep) int self = own_process();
-        char *map = map_file(&scratch, N, MAP_PRIVATE);
         uint64_t on_nodes = 0;
         Copies copies;
+        char *map;
 
         if (!has_swap())
                 cr_skip_test("this machine has no swap");
 
+        _cleanup_(scratch_freep) Scratch scratch = scratch_new();
+
+        map = map_file(&scratch, N, MAP_PRIVATE);
         read_pages(map, 0, N);
         write_pages(map, 0, N / 2);
         if (madvise(map, N * PAGE, MADV_PAGEOUT) < 0)
@@ -248,6 +250,28 @@ Test(pagemap, swapped_copies_count_and_are_on_no_node)
         cr_assert_eq(copies.bytes, N / 2 * PAGE, "swapping loses none");
         cr_assert_gt(copies.swapped_bytes, 0);
         cr_assert_eq(on_nodes, copies.bytes - copies.swapped_bytes);
+}
+
+Test(pagemap, finds_single_pages_in_vast_holes)
+{
+        _cleanup_(closep) int self = own_process();
+        size_t length = (size_t)8 << 30, mib = (size_t)1 << 20;
+        char *map = mmap(NULL, length, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        const size_t written[] = { 0, 17 * mib, 48 * mib - PAGE, 5000 * mib, length - PAGE };
+        Copies copies;
+
+        cr_assert_neq(map, MAP_FAILED);
+        cr_assert_eq(madvise(map, length, MADV_NOHUGEPAGE), 0);
+        copies = count(self, 0, map, length);
+        assert_pages(&copies, 0);
+        for (size_t i = 0; i < ARRAY_SIZE(written); i++) {
+                map[written[i]] = 'w';
+                copies = count(self, 0, map, length);
+                assert_pages(&copies, i + 1);
+        }
+        copies = count(self, 0, map + PAGE, length - 2 * PAGE);
+        assert_pages(&copies, ARRAY_SIZE(written) - 2);
 }
 
 typedef struct Target {
