@@ -7,6 +7,7 @@
 #include "daemon/kernel/lines.h"
 #include "daemon/kernel/mapped.h"
 #include "daemon/kernel/maps.h"
+#include "daemon/kernel/mempolicy.h"
 #include "daemon/kernel/process.h"
 #include "policy/macro.h"
 
@@ -102,6 +103,20 @@ static Mapping *advance(Mapping *mappings, size_t n_mappings, size_t *at, uint64
                 (*at)++;
 
         return *at < n_mappings && mappings[*at].start == start ? &mappings[*at] : NULL;
+}
+
+/* -EPERM and the like: not this way. */
+static int read_own_policies(Mapping *mappings, size_t n_mappings)
+{
+        for (size_t i = 0; i < n_mappings; i++) {
+                const void *address = (const void *)(uintptr_t)mappings[i].start;
+                int r = mempolicy_read(address, &mappings[i].policy, &mappings[i].policy_nodes);
+
+                if (r < 0 && r != -EFAULT) /* [vsyscall] is not really mapped */
+                        return r;
+        }
+
+        return 0;
 }
 
 static int read_policies(int process_fd, Mapping *mappings, size_t n_mappings)
@@ -203,9 +218,11 @@ int mappings_inspect(int process_fd, Mapping *mappings, size_t n_mappings)
                         n_sync = i + 1;
         }
 
-        r = read_policies(process_fd, mappings, n_mappings);
-        if (r < 0)
-                return r;
+        if (!process_is_caller(process_fd) || read_own_policies(mappings, n_mappings) < 0) {
+                r = read_policies(process_fd, mappings, n_mappings);
+                if (r < 0)
+                        return r;
+        }
 
         return n_sync > 0 ? read_sync(process_fd, mappings, n_sync) : 0;
 }

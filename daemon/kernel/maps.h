@@ -31,8 +31,8 @@ int mapping_find(int process_fd, uint64_t address, Mapping *ret_mapping);
 
 /* Adds kind, sync and policy to mappings of maps_read(), in its order. The policy is what numa_maps
  * prints: that of the whole process where the VMA has none of its own. numa_maps walks the page
- * tables of every VMA up to the last of @mappings (~40 ns a page that is present), so ask for all
- * that are of interest in one call. smaps, which costs as much again, is only read if one of them
+ * tables of every VMA up to the last of @mappings (~50 ns a page that is present), so ask for all
+ * that are of interest in one call. The caller's own policies come from get_mempolicy(2), at once. smaps, which costs as much again, is only read if one of them
  * could be MAP_SYNC: shared, and not known to be in the page cache. */
 int mappings_inspect(int process_fd, Mapping *mappings, size_t n_mappings);
 

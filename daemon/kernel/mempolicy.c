@@ -8,6 +8,9 @@
 
 #include "policy/macro.h"
 
+/* get_mempolicy(2) returns the mode with its flags in the upper bits of 16. */
+#define MODE_MASK 0xfff
+
 /* Not libnuma's mbind(): the preload shim would bring that library, whose constructor reads /sys,
  * into every process of a program that runs under it. */
 static int bind_range(void *address, size_t length, int mode, const NodeSet *nodes)
@@ -40,4 +43,42 @@ int mempolicy_apply(void *address, size_t length, const NodeSet *nodes, bool str
 
         nodeset_add(&first, (unsigned)nodeset_next(nodes, 0));
         return bind_range(address, length, MPOL_PREFERRED, &first);
+}
+
+static int get_policy(const void *address, unsigned long flags, int *ret_mode, NodeSet *ret_nodes)
+{
+        NodeSet nodes = {};
+        int mode;
+
+        if (syscall(SYS_get_mempolicy, &mode, nodes.bits, NODESET_MAX + 1UL, address, flags) < 0)
+                return -errno;
+
+        *ret_mode = mode & MODE_MASK;
+        *ret_nodes = nodes;
+        return 0;
+}
+
+int mempolicy_read(const void *address, VmaPolicy *ret_policy, NodeSet *ret_nodes)
+{
+        VmaPolicy policy = VMA_POLICY_OTHER;
+        NodeSet nodes = {};
+        int mode = MPOL_DEFAULT, r;
+
+        r = get_policy(address, MPOL_F_ADDR, &mode, &nodes);
+        if (r >= 0 && mode == MPOL_DEFAULT)
+                r = get_policy(NULL, 0, &mode, &nodes);
+        if (r < 0)
+                return r;
+
+        if (mode == MPOL_DEFAULT)
+                policy = VMA_POLICY_DEFAULT;
+        else if (mode == MPOL_BIND)
+                policy = VMA_POLICY_BIND;
+        else if ((mode == MPOL_PREFERRED || mode == MPOL_PREFERRED_MANY) &&
+                 !nodeset_is_empty(&nodes)) /* preferring no node is the old way to say local */
+                policy = VMA_POLICY_PREFERRED;
+
+        *ret_policy = policy;
+        *ret_nodes = nodes;
+        return 0;
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "daemon/kernel/attr.h"
@@ -103,4 +104,13 @@ int process_without_memory(int process_fd)
                 return r;
 
         return flags & FLAG_KERNEL_THREAD ? 0 : -ESRCH;
+}
+
+bool process_is_caller(int process_fd)
+{
+        struct stat ours, theirs;
+
+        /* An open directory of proc keeps its inode. */
+        return stat("/proc/self", &ours) == 0 && fstat(process_fd, &theirs) == 0 &&
+               ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -15,6 +16,9 @@ int process_start_time(int process_fd, uint64_t *ret_ticks);
 
 /* /proc/<pid>/comm; 16 bytes always suffice on current kernels, 64 for kernel threads. */
 int process_name(int process_fd, char *name, size_t size);
+
+/* Whether this is the calling process. False if another mount of proc was used to open it. */
+bool process_is_caller(int process_fd);
 
 /* Forwards @result, a failure of anything below @process_fd, or turns it into -ESRCH if the process
  * is gone. */

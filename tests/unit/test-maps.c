@@ -2,11 +2,12 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <numaif.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
+#include <sys/syscall.h>
 
 #include "daemon/kernel/maps.h"
 #include "daemon/kernel/mempolicy.h"
@@ -310,6 +311,78 @@ Test(maps, tells_the_policy_of_the_range)
         mapping = find(self, map);
         cr_assert_eq(mapping.policy, VMA_POLICY_DEFAULT);
         cr_assert(nodeset_is_empty(&mapping.policy_nodes));
+        mapping_deinit(&mapping);
+}
+
+typedef struct Policies {
+        char *map;
+        NodeSet node0;
+} Policies;
+
+static void set_policies(void *data)
+{
+        Policies *policies = data;
+
+        if (mempolicy_apply(policies->map, PAGE, &policies->node0, false) < 0 ||
+            mempolicy_apply(policies->map + PAGE, PAGE, &policies->node0, true) < 0)
+                _exit(1);
+        policies->map[0] = policies->map[PAGE] = policies->map[2 * PAGE] = 'w';
+}
+
+/* Of ourselves the kernel tells the policy at once, of others through numa_maps: to the same end. */
+Test(maps, tells_the_policies_of_another_process)
+{
+        _cleanup_(scratch_freep) Scratch scratch = scratch_new();
+        Policies policies = { .map = map_file(&scratch, "file", 4, MAP_PRIVATE) };
+        static const VmaPolicy expected[] = { VMA_POLICY_PREFERRED, VMA_POLICY_BIND,
+                                              VMA_POLICY_DEFAULT };
+
+        nodeset_add(&policies.node0, 0);
+        {
+                _cleanup_(child_freep) Child child = child_new(set_policies, &policies);
+
+                for (size_t i = 0; i < ARRAY_SIZE(expected); i++) {
+                        Mapping mapping = find(child.process_fd, policies.map + i * PAGE);
+
+                        cr_assert_eq(mapping.policy, expected[i], "page %zu", i);
+                        cr_assert_eq(nodeset_count(&mapping.policy_nodes),
+                                     expected[i] == VMA_POLICY_DEFAULT ? 0 : 1);
+                        mapping_deinit(&mapping);
+                }
+        }
+}
+
+static void prefer_everywhere(void *data)
+{
+        const NodeSet *nodes = data;
+
+        if (syscall(SYS_set_mempolicy, MPOL_PREFERRED, nodes->bits, NODESET_MAX + 1UL) < 0)
+                _exit(1);
+}
+
+Test(maps, a_vma_without_a_policy_has_that_of_its_process)
+{
+        _cleanup_(closep) int self = own_process();
+        NodeSet node0 = {};
+        Mapping mapping;
+
+        nodeset_add(&node0, 0);
+        {
+                _cleanup_(child_freep) Child child = child_new(prefer_everywhere, &node0);
+
+                mapping = find(child.process_fd, &self);
+                cr_assert_eq(mapping.policy, VMA_POLICY_PREFERRED);
+                cr_assert(nodeset_equal(&mapping.policy_nodes, &node0));
+                mapping_deinit(&mapping);
+        }
+
+        mapping = find(self, &self);
+        cr_assert_eq(mapping.policy, VMA_POLICY_DEFAULT);
+        mapping_deinit(&mapping);
+        prefer_everywhere(&node0);
+        mapping = find(self, &self);
+        cr_assert_eq(mapping.policy, VMA_POLICY_PREFERRED);
+        cr_assert(nodeset_equal(&mapping.policy_nodes, &node0));
         mapping_deinit(&mapping);
 }
 
