@@ -1,0 +1,497 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/manager.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/signalfd.h>
+#include <systemd/sd-daemon.h>
+#include <time.h>
+
+#include "daemon/bus.h"
+#include "daemon/kernel/conffiles.h"
+#include "daemon/log.h"
+#include "daemon/report.h"
+#include "policy/macro.h"
+#include "policy/published.h"
+
+/* A burst of memory block events (a device has thousands) is looked at once. */
+#define SETTLE_USEC (500u * 1000u)
+
+/* More than one block and one rebinding take; asked for again at each step. */
+#define STOP_EXTEND_USEC (4u * ONLINE_BLOCK_TIMEOUT_SEC * 1000000u)
+
+/* A device may have thousands of blocks that fail for one reason. */
+#define LOGGED_STEPS_MAX 32u
+
+int manager_new(int root_fd, Manager **ret_manager)
+{
+        _cleanup_(manager_freep) Manager *manager = NULL;
+        int r;
+
+        manager = calloc(1, sizeof(*manager));
+        if (!manager)
+                return -ENOMEM;
+
+        manager->root_fd = root_fd;
+        manager->tiers_path = PUBLISHED_PATH;
+        manager->run = job_run;
+        manager->server.listen_fd = -1;
+        config_init(&manager->config);
+
+        r = sd_event_new(&manager->event);
+        if (r < 0)
+                return r;
+
+        *ret_manager = TAKE_PTR(manager);
+        return 0;
+}
+
+static void jobs_free(Manager *manager)
+{
+        while (manager->jobs) {
+                Job *job = manager->jobs;
+
+                manager->jobs = job->next;
+                job->result = -ECANCELED;
+                bus_job_done(job);
+                job_free(job);
+        }
+}
+
+void manager_free(Manager *manager)
+{
+        if (!manager)
+                return;
+
+        jobs_free(manager);
+        server_deinit(&manager->server);
+        sd_device_monitor_unref(manager->monitor);
+        for (size_t i = 0; i < ARRAY_SIZE(manager->signal_sources); i++)
+                sd_event_source_disable_unref(manager->signal_sources[i]);
+        sd_event_source_disable_unref(manager->reconcile_timer);
+        sd_event_source_disable_unref(manager->settle_timer);
+        sd_event_unref(manager->event);
+        topology_deinit(&manager->topology);
+        managed_free(manager->managed, manager->n_managed);
+        config_deinit(&manager->config);
+        free(manager->config_problem);
+        free(manager->status);
+        free(manager);
+}
+
+void manager_freep(Manager **manager)
+{
+        manager_free(*manager);
+}
+
+int manager_configure(Manager *manager, ConfigError *ret_error)
+{
+        size_t n_managed, n_rules;
+        Managed *managed;
+        Config config;
+        Rule *rules;
+        int r;
+
+        /* Nothing is done by policies yet, but a bad one is refused now and not on a later day. */
+        r = rules_load(manager->root_fd, &rules, &n_rules, ret_error);
+        if (r < 0)
+                return r;
+        rules_free(rules, n_rules);
+
+        r = config_load(manager->root_fd, &config, ret_error);
+        if (r < 0)
+                return r;
+
+        r = managed_build(&config, manager->managed, manager->n_managed, &managed, &n_managed);
+        if (r < 0) {
+                config_deinit(&config);
+                return r;
+        }
+
+        config_deinit(&manager->config);
+        managed_free(manager->managed, manager->n_managed);
+        manager->config = config;
+        manager->managed = managed;
+        manager->n_managed = n_managed;
+        return 0;
+}
+
+void manager_announce(Manager *manager)
+{
+        _cleanup_(freep) char *status = NULL;
+
+        if (report_status(manager, &status) < 0)
+                return;
+        if (manager->status && strcmp(manager->status, status) == 0)
+                return;
+
+        sd_notifyf(false, "STATUS=%s", status);
+        free(manager->status);
+        manager->status = TAKE_PTR(status);
+        server_announce(&manager->server);
+}
+
+static int on_settled(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        return manager_reconcile(userdata);
+}
+
+static int on_reconcile(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Manager *manager = userdata;
+
+        if (manager->server.system_lost && !manager->stopping)
+                server_connect_system(manager);
+        return manager_reconcile(manager);
+}
+
+/* Every dax, memory or node event; the first of a burst sets the time. */
+static int on_device(sd_device_monitor *monitor, sd_device *device, void *userdata)
+{
+        Manager *manager = userdata;
+        int r, enabled;
+
+        r = sd_event_source_get_enabled(manager->settle_timer, &enabled);
+        if (r < 0 || enabled != SD_EVENT_OFF)
+                return r;
+
+        r = sd_event_source_set_time_relative(manager->settle_timer, SETTLE_USEC);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(manager->settle_timer, SD_EVENT_ONESHOT);
+        return r;
+}
+
+static int timers_add(Manager *manager)
+{
+        int r;
+
+        r = sd_event_add_time_relative(manager->event, &manager->settle_timer, CLOCK_MONOTONIC, 0,
+                                       0, on_settled, manager);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(manager->settle_timer, SD_EVENT_OFF);
+        if (r >= 0)
+                r = sd_event_source_set_description(manager->settle_timer, "devices-settled");
+        if (r >= 0)
+                r = sd_event_source_set_exit_on_failure(manager->settle_timer, true);
+        if (r >= 0)
+                r = sd_event_add_time_relative(manager->event, &manager->reconcile_timer,
+                                               CLOCK_MONOTONIC, manager->config.reconcile_usec, 0,
+                                               on_reconcile, manager);
+        if (r >= 0)
+                r = sd_event_source_set_description(manager->reconcile_timer, "reconcile");
+        if (r >= 0)
+                r = sd_event_source_set_exit_on_failure(manager->reconcile_timer, true);
+        return r;
+}
+
+static int monitor_add(Manager *manager)
+{
+        static const char *const subsystems[] = { "dax", "memory", "node" };
+        int r;
+
+        r = sd_device_monitor_new(&manager->monitor);
+        for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(subsystems); i++)
+                r = sd_device_monitor_filter_add_match_subsystem_devtype(manager->monitor,
+                                                                         subsystems[i], NULL);
+        if (r >= 0)
+                r = sd_device_monitor_attach_event(manager->monitor, manager->event);
+        if (r >= 0)
+                r = sd_device_monitor_start(manager->monitor, on_device, manager);
+        if (r >= 0)
+                r = sd_event_source_set_description(
+                        sd_device_monitor_get_event_source(manager->monitor), "device-events");
+        if (r >= 0)
+                r = sd_event_source_set_exit_on_failure(
+                        sd_device_monitor_get_event_source(manager->monitor), true);
+        return r;
+}
+
+static int on_signal(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+        Manager *manager = userdata;
+        _cleanup_(freep) char *why = NULL;
+
+        if (info->ssi_signo == SIGHUP) {
+                manager_reload(manager, &why); /* has said why not */
+                return 0;
+        }
+        return manager_stop(manager);
+}
+
+static int signals_add(Manager *manager)
+{
+        static const int numbers[] = { SIGTERM, SIGINT, SIGHUP };
+        int r = 0;
+
+        for (size_t i = 0; r >= 0 && i < ARRAY_SIZE(numbers); i++) {
+                sd_event_source **source = &manager->signal_sources[i];
+
+                r = sd_event_add_signal(manager->event, source, numbers[i], on_signal, manager);
+                if (r >= 0)
+                        r = sd_event_source_set_description(*source, strsignal(numbers[i]));
+                if (r >= 0)
+                        r = sd_event_source_set_exit_on_failure(*source, true);
+        }
+        return r;
+}
+
+int manager_start(Manager *manager)
+{
+        int r;
+
+        r = signals_add(manager);
+        if (r >= 0)
+                r = timers_add(manager);
+        /* Before the first look, so that nothing slips between. */
+        if (r >= 0)
+                r = monitor_add(manager);
+        if (r >= 0)
+                r = sd_event_set_watchdog(manager->event, true);
+        if (r >= 0)
+                r = server_listen(manager, BUS_SOCKET_PATH);
+        if (r < 0)
+                return r;
+
+        r = server_connect_system(manager);
+        if (r < 0)
+                log_event(LOG_NOTICE, NULL, NULL, r, "No system bus (%s): clients still have %s",
+                          strerror(-r), BUS_SOCKET_PATH);
+
+        manager->ready = true;
+        r = manager_reconcile(manager);
+        if (r < 0)
+                return r;
+
+        sd_notify(false, "READY=1");
+        return 0;
+}
+
+/* Type=notify-reload wants the time; older service managers pass over what they do not know. */
+static void notify_reloading(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        sd_notifyf(false, "RELOADING=1\nMONOTONIC_USEC=%llu\nSTATUS=Reading the configuration",
+                   (unsigned long long)now.tv_sec * 1000000u +
+                           (unsigned long long)now.tv_nsec / 1000u);
+}
+
+int manager_reload(Manager *manager, char **ret_text)
+{
+        _cleanup_(config_error_deinit) ConfigError error = {};
+        _cleanup_(freep) char *why = NULL;
+        int r;
+
+        notify_reloading();
+        free(manager->status);
+        manager->status = NULL; /* told again in any case */
+        free(manager->config_problem);
+        manager->config_problem = NULL;
+
+        r = manager_configure(manager, &error);
+        if (r < 0) {
+                if (!error.message || config_error_format(&error, &why) < 0)
+                        why = strdup(strerror(-r));
+                log_event(LOG_ERR, LOG_ID_BAD_CONFIG, NULL, r,
+                          "Reload refused, the old configuration stays in force: %s",
+                          why ? why : "out of memory");
+                manager->config_problem = why ? strdup(why) : NULL;
+        } else {
+                log_event(LOG_INFO, NULL, NULL, 0, "Configuration reloaded, %zu devices named",
+                          manager->n_managed);
+        }
+
+        if (!manager->stopping)
+                manager_reconcile(manager);
+        manager_announce(manager);
+        sd_notify(false, "READY=1");
+        if (r < 0)
+                *ret_text = TAKE_PTR(why);
+        return r;
+}
+
+bool manager_has_job(const Manager *manager, const char *device)
+{
+        const Managed *asked = managed_find(manager->managed, manager->n_managed, device);
+
+        for (const Job *job = manager->jobs; job; job = job->next) {
+                if (strcmp(job->device, device) == 0)
+                        return true;
+                if (asked &&
+                    managed_find(manager->managed, manager->n_managed, job->device) == asked)
+                        return true;
+        }
+        return false;
+}
+
+static void on_job_step(Job *job, const OnlineStep *step, void *userdata)
+{
+        const Manager *manager = userdata;
+
+        if (manager->stopping)
+                sd_notifyf(false, "EXTEND_TIMEOUT_USEC=%u", STOP_EXTEND_USEC);
+        log_event(LOG_DEBUG, NULL, job->device, step->error, "%s: %s: %s%s%s", job->device,
+                  step->object, step->action, step->error < 0 ? ": " : "",
+                  step->error < 0 ? strerror(-step->error) : "");
+}
+
+static void jobs_start(Manager *manager);
+
+static void log_outcome(const Managed *managed, const Job *job)
+{
+        size_t n_logged = 0;
+
+        for (size_t i = 0; i < job->n_steps && n_logged < LOGGED_STEPS_MAX; i++) {
+                const OnlineStep *step = &job->steps[i];
+
+                if (step->result != ONLINE_FAILED)
+                        continue;
+                log_event(LOG_WARNING, NULL, managed->name, step->error, "%s: %s: %s: %s",
+                          managed->name, step->object, step->action, strerror(-step->error));
+                n_logged++;
+        }
+
+        switch (managed->state) {
+        case MANAGED_ONLINE:
+                log_event(LOG_INFO, LOG_ID_ONLINE, managed->name, 0,
+                          "%s: all memory is online as configured (%s)", managed->name,
+                          job->n_steps > 0 && job->steps[0].result == ONLINE_ALREADY ? "found so"
+                                                                                     : "done now");
+                break;
+        case MANAGED_OFFLINE:
+                log_event(LOG_INFO, LOG_ID_OFFLINE, managed->name, 0,
+                          "%s: offline on request, left so until asked, re-plugged or restarted",
+                          managed->name);
+                break;
+        case MANAGED_PARTIAL:
+                log_event(LOG_WARNING, LOG_ID_PARTIAL, managed->name, job->result,
+                          "%s: some blocks are not as wanted: %s", managed->name, managed->reason);
+                break;
+        default:
+                log_event(LOG_WARNING, LOG_ID_FAILED, managed->name, job->result, "%s: %s",
+                          managed->name, managed->reason);
+        }
+}
+
+/* The outcome of a job for the device it was for. The same failure once more is no news. */
+static void outcome_take(Manager *manager, const Job *job)
+{
+        Managed *managed = managed_find(manager->managed, manager->n_managed, job->device);
+        char before[sizeof(managed->reason)];
+        unsigned n_failures;
+        uint64_t now;
+
+        if (!managed || job->dry_run || sd_event_now(manager->event, CLOCK_MONOTONIC, &now) < 0)
+                return;
+
+        memcpy(before, managed->reason, sizeof(before));
+        n_failures = managed->n_failures;
+        managed_job_done(managed, job, now, manager->config.reconcile_usec);
+        if (n_failures == 0 || strcmp(before, managed->reason) != 0)
+                log_outcome(managed, job);
+}
+
+static void on_job_done(Job *job, void *userdata)
+{
+        Manager *manager = userdata;
+
+        manager->jobs = job->next;
+        outcome_take(manager, job);
+        manager_reconcile(manager);
+        bus_job_done(job); /* after the properties show it */
+        job_free(job);
+
+        if (manager->stopping && !manager->jobs)
+                sd_event_exit(manager->event, EXIT_SUCCESS);
+        jobs_start(manager);
+}
+
+/* Starts the first job in the queue, unless it runs. One that cannot be started has failed. */
+static void jobs_start(Manager *manager)
+{
+        while (manager->jobs && !job_is_running(manager->jobs)) {
+                Job *job = manager->jobs;
+                int r;
+
+                r = job_start(job, manager->event, manager->run, on_job_step, on_job_done, manager);
+                if (r >= 0)
+                        return;
+
+                job->result = r;
+                manager->jobs = job->next;
+                outcome_take(manager, job);
+                bus_job_done(job);
+                job_free(job);
+        }
+}
+
+int manager_job_queue(Manager *manager, Job *job)
+{
+        Managed *managed = managed_find(manager->managed, manager->n_managed, job->device);
+        Job **last = &manager->jobs;
+
+        if (managed && !job->dry_run) {
+                if (job->request && job->kind == JOB_OFFLINE)
+                        managed_hold(managed);
+                else if (job->request)
+                        managed_release(managed);
+                managed_job_queued(managed, job->kind);
+        }
+
+        while (*last)
+                last = &(*last)->next;
+        *last = job;
+
+        jobs_start(manager);
+        manager_announce(manager);
+        return 0;
+}
+
+/* What waits is dropped; what runs ends after its present block. */
+static void jobs_cancel(Manager *manager)
+{
+        Job *waiting;
+
+        if (!manager->jobs)
+                return;
+
+        job_cancel(manager->jobs);
+        waiting = manager->jobs->next;
+        manager->jobs->next = NULL;
+        while (waiting) {
+                Job *job = waiting;
+
+                waiting = job->next;
+                job->result = -ECANCELED;
+                bus_job_done(job);
+                job_free(job);
+        }
+}
+
+int manager_stop(Manager *manager)
+{
+        bool again = manager->stopping;
+
+        manager->stopping = true;
+        sd_notifyf(false, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%u", STOP_EXTEND_USEC);
+        jobs_cancel(manager);
+
+        for (size_t i = 0; !again && i < manager->n_managed; i++) {
+                const Managed *managed = &manager->managed[i];
+                Job *job;
+                int r;
+
+                if (!managed->online || !managed->offline_on_stop || managed->chardev[0] == '\0')
+                        continue;
+
+                r = job_new(JOB_OFFLINE, managed->name, managed->zone, false, &job);
+                if (r < 0)
+                        return r;
+                manager_job_queue(manager, job);
+        }
+
+        manager_announce(manager);
+        return manager->jobs ? 0 : sd_event_exit(manager->event, EXIT_SUCCESS);
+}
