@@ -14,7 +14,8 @@
 #include "policy/macro.h"
 #include "tests/unit/scratch.h"
 
-#define PAGE ((uint64_t)4096)
+#define PAGE   ((uint64_t)4096)
+#define WINDOW ((uint64_t)16384) /* pages that one mincore() looks at */
 
 /* From here on this process runs on a kernel without cachestat(2). */
 static void forget_cachestat(void)
@@ -75,6 +76,13 @@ static void check_counts(uint64_t pages)
         cr_assert_eq(cached(fd, 3 * PAGE + 100, 50), 50, "bytes, not whole pages");
         cr_assert_eq(cached(fd, 3 * PAGE, 0), 0);
         cr_assert_eq(cached(fd, pages * PAGE, PAGE), 0);
+
+        for (uint64_t i = WINDOW; i < pages; i += WINDOW) {
+                uint64_t before = cached(fd, 0, UINT64_MAX);
+
+                cache_pages(fd, i, 1);
+                cr_assert_eq(cached(fd, 0, UINT64_MAX), before + PAGE, "page %u", (unsigned)i);
+        }
         cr_assert_eq(cached(fd, UINT64_MAX, UINT64_MAX), 0);
 }
 
@@ -87,7 +95,7 @@ Test(file, counts_cached_bytes_without_cachestat)
 {
         forget_cachestat();
         check_counts(1000);
-        check_counts(3 * 16384 + 77); /* four windows */
+        check_counts(3 * WINDOW + 77); /* four windows */
 }
 
 Test(file, does_not_repeat_what_the_kernel_makes_up_for_strangers)
