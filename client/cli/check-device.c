@@ -31,12 +31,13 @@ int probe_devices(const Check *check, const Patient *patient, Findings *findings
                 "no dax device: there is no memory to make a cheap NUMA node of");
 }
 
-static const char *unnamed_device(const Host *host)
+/* The device that one would think of. */
+static const char *idle_device(const Host *host)
 {
         for (size_t i = 0; i < host->n_devices; i++)
                 if (host->devices[i].mode != DEVICE_MODE_SYSTEM_RAM)
                         return host->devices[i].chardev;
-        return "daxX.Y";
+        return host->n_devices > 0 ? host->devices[0].chardev : "daxX.Y";
 }
 
 int probe_named(const Check *check, const Patient *patient, Findings *findings)
@@ -60,7 +61,7 @@ int probe_named(const Check *check, const Patient *patient, Findings *findings)
 
         mend = text_format("printf '[Device %s]\\nOnline=yes\\n' "
                            ">>/etc/daxtierd/daxtierd.conf && systemctl restart daxtierd",
-                           unnamed_device(host));
+                           idle_device(host));
         if (!mend)
                 return -ENOMEM;
         return findings_add(findings, has_cheap(host) ? VERDICT_INFO : VERDICT_WARN, mend,
@@ -70,23 +71,28 @@ int probe_named(const Check *check, const Patient *patient, Findings *findings)
 int probe_cheap(const Check *check, const Patient *patient, Findings *findings)
 {
         const Host *host = patient->host;
+        const NodeSet *cheap = &host->topology.tiers.cheap;
+        _cleanup_(freep) char *mend = NULL;
+        uint64_t total, free_bytes;
         char text[NODESET_TEXT_MAX];
-        uint64_t total = 0;
         int r;
 
+        if (host->n_devices > 0) {
+                mend = text_format("daxtier online %s", idle_device(host));
+                if (!mend)
+                        return -ENOMEM;
+        }
+
         if (!has_cheap(host))
-                return findings_add(findings, VERDICT_FAIL,
-                                    host->n_devices > 0 ? "daxtier online DEV" : NULL,
+                return findings_add(findings, VERDICT_FAIL, mend,
                                     "the cheap tier has no NUMA node: copies can only go to DRAM");
 
-        for (size_t i = 0; i < host->topology.n_nodes; i++)
-                if (nodeset_has(&host->topology.tiers.cheap, host->topology.nodes[i].id))
-                        total += host->topology.nodes[i].total_bytes;
-        r = nodeset_format(&host->topology.tiers.cheap, text, sizeof(text));
+        r = nodeset_format(cheap, text, sizeof(text));
         if (r < 0)
                 return r;
+        host_sum(host, cheap, &total, &free_bytes);
         if (total == 0)
-                return findings_add(findings, VERDICT_FAIL, "daxtier online DEV",
+                return findings_add(findings, VERDICT_FAIL, mend,
                                     "the cheap tier, node %s, has no memory", text);
         return findings_add(findings, VERDICT_OK, NULL, "the cheap tier is node %s", text);
 }

@@ -242,7 +242,7 @@ Test(check, devices_names_and_the_cheap_tier)
         host->devices = &device;
         host->n_devices = 1;
         assert_finds(&paper, "device", VERDICT_OK, NULL);
-        assert_finds(&paper, "cheap-tier", VERDICT_FAIL, "daxtier online");
+        assert_finds(&paper, "cheap-tier", VERDICT_FAIL, "daxtier online dax1.0");
         assert_finds(&paper, "named-device", VERDICT_WARN, "[Device dax1.0]");
 
         host->config.n_devices = 1;
@@ -256,7 +256,7 @@ Test(check, devices_names_and_the_cheap_tier)
         nodeset_add(&host->topology.tiers.cheap, 2);
         assert_finds(&paper, "cheap-tier", VERDICT_OK, NULL);
         node.total_bytes = 0;
-        assert_finds(&paper, "cheap-tier", VERDICT_FAIL, "daxtier online");
+        assert_finds(&paper, "cheap-tier", VERDICT_FAIL, "daxtier online dax1.0");
 
         host->daemon_error = 0;
         assert_finds(&paper, "daemon", VERDICT_OK, NULL);
