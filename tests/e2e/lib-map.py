@@ -57,7 +57,7 @@ def attribute(path):
 
 
 def without_a_tier(handle, fd):
-    """The device is not online yet, the daemon not started."""
+    """The device is not online yet."""
     refused(errno.ENXIO, 'no cheap node', handle.map, fd, LENGTH)
     refused(errno.ENXIO, 'no such node', handle.map, fd, LENGTH, 'node:9')
 
@@ -216,7 +216,7 @@ def main():
     without_a_tier(handle, fd)
     device_dax(handle)
 
-    cheap = daxtier.start_daemon()
+    cheap = daxtier.online('dax1.0')
     address = copies_go_to_the_cheap_node(handle, fd, content, cheap)
     queries(handle, address, fd, cached_fd, cheap)
     inheritance(handle, fd, cheap)

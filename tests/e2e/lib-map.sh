@@ -1,10 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
 #
-# libdaxtier as a program uses it, by ctypes: copies of a DAX file go to the cheap node, content and
+# libdaxtier as a program uses it, by ctypes and without the daemon: copies of a DAX file go to the cheap node, content and
 # file stay right, queries tell the truth, and what cannot be done is refused with its own errno.
 #
-# lab: kernels=6.1,6.12,7.3 packages=inotify-tools,python3 timeout=180
+# lab: kernels=6.1,6.12,7.3 packages=python3 timeout=180
 set -euo pipefail
 
 [ "$(findmnt -no FSTYPE,OPTIONS /mnt/pmem | grep -c dax)" = 1 ] || {
