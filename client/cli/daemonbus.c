@@ -7,7 +7,7 @@
 #include "daemon/bus.h"
 #include "policy/macro.h"
 
-#define USEC_PER_SEC 1000000u
+#define USEC_PER_SEC UINT64_C(1000000)
 
 /* A daemon that does not answer a question in this time hangs. */
 #define ANSWER_USEC (10u * USEC_PER_SEC)

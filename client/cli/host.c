@@ -11,7 +11,7 @@
 #include "policy/published.h"
 
 /* What the daemon publishes is a few lines a tier. */
-#define PUBLISHED_BYTES_MAX (64u * 1024u)
+#define PUBLISHED_BYTES_MAX ((size_t)64 * 1024)
 
 int host_config_read(Config *ret_config, ConfigError *ret_error)
 {

@@ -130,42 +130,38 @@ static int work_show(const Work *work)
         return r < 0 ? r : json_print(document);
 }
 
-/* "no such dax device" with those that there are. */
-static ExitCode device_unknown(const char *name)
+/* Whoever names a device wrongly wants to know the right names. */
+static void devices_list(void)
 {
         Device *devices;
         size_t n_devices;
 
-        fprintf(stderr, "daxtier: %s: no such dax device; this machine has ", name);
-        if (devices_read(&devices, &n_devices) < 0 || n_devices == 0) {
-                fputs("none, `daxtier doctor` says more\n", stderr);
-                return EXITCODE_INPUT;
+        if (devices_read(&devices, &n_devices) < 0)
+                n_devices = 0;
+        if (n_devices == 0) {
+                fputs("This machine has no dax device; `daxtier doctor` says more.\n", stderr);
+                return;
         }
+
+        fputs("This machine has ", stderr);
         for (size_t i = 0; i < n_devices; i++)
                 fprintf(stderr, "%s%s", i > 0 ? ", " : "", devices[i].chardev);
-        fputc('\n', stderr);
+        fputs(".\n", stderr);
         devices_free(devices, n_devices);
-        return EXITCODE_INPUT;
 }
 
 static ExitCode work_explain(const Work *work, int error)
 {
-        switch (error) {
-        case 0:
+        if (error == 0)
                 return EXITCODE_DONE;
-        case -EISCONN:
+        if (error == -EISCONN)
                 return input_refuse("--zone: daxtierd is running and decides by the Zone= of the "
                                     "device's section in /etc/daxtierd/daxtierd.conf");
-        case -ENODEV:
-                if (!work->message)
-                        return device_unknown(work->device);
-                break;
-        default:
-                break;
-        }
 
         fprintf(stderr, "daxtier: %s: %s\n", work->device,
                 work->message ? work->message : device_sentence(error, false));
+        if (error == -ENODEV)
+                devices_list();
         return exitcode_of(error);
 }
 

@@ -29,7 +29,7 @@
 #endif
 
 /* modules.dep of a distribution's kernel is below 1 MiB. */
-#define MODULES_BYTES_MAX (16u * 1024u * 1024u)
+#define MODULES_BYTES_MAX ((size_t)16 * 1024 * 1024)
 
 #define DAMON_KDAMONDS "kernel/mm/damon/admin/kdamonds/"
 #define DAMON_CONTEXTS DAMON_KDAMONDS "0/contexts/"

@@ -38,8 +38,8 @@ expect_json '(.steps | length) > 0 and ([.steps[].result] | all(. == "would" or 
 [[ $before == "$(state)" ]] || fail "--dry-run changed something: $(state)"
 
 # Bad input, and the unprivileged
-expect 1 "this machine has $dax" daxtier online dax9.9
-expect 1 "this machine has $dax" daxtier offline dax9.9
+expect 1 "This machine has $dax" daxtier online dax9.9
+expect 1 "This machine has $dax" daxtier offline dax9.9
 expect 4 "sudo" runuser -u nobody -- daxtier online "$dax"
 expect 4 "sudo" runuser -u nobody -- daxtier offline "$dax"
 expect 4 "sudo" runuser -u nobody -- daxtier query 1
@@ -89,9 +89,9 @@ rm /mnt/pmem/numbers
 # Offline again
 expect 0 would daxtier offline "$dax" --dry-run
 expect_json "$device | .mode == \"system-ram\"" daxtier devices --json
-expect 0 done daxtier offline "$dax"
+expect 0 "done" daxtier offline "$dax"
 expect_json "$device | .mode == \"devdax\"" daxtier devices --json
-expect 0 done daxtier online "$dax" --zone=normal
+expect 0 "done" daxtier online "$dax" --zone=normal
 expect_json "$device | .mode == \"system-ram\" and (.movable | not)" daxtier devices --json
 
 exit "$failed"
