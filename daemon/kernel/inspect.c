@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <ctype.h>
 #include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -93,6 +95,70 @@ int numa_maps_parse_line(const char *line, uint64_t *ret_start, VmaPolicy *ret_p
         *ret_policy = policy;
         *ret_nodes = nodes;
         return 0;
+}
+
+/* Takes "NAME=NUMBER" apart; blanks inside names of files are escaped, so words are words. */
+static bool is_count(const char *word, const char *name, uint64_t *ret_count)
+{
+        size_t length = strlen(name);
+
+        if (strncmp(word, name, length) != 0 || word[length] != '=' ||
+            !isdigit((unsigned char)word[length + 1]))
+                return false;
+
+        *ret_count = strtoull(word + length + 1, NULL, 10);
+        return true;
+}
+
+void numa_maps_parse_counts(const char *line, uint64_t *ret_anonymous,
+                            uint64_t ret_by_node[static NODESET_MAX])
+{
+        uint64_t anonymous = 0, page_kib = 0, by_node[NODESET_MAX] = {};
+
+        for (const char *word = strchr(line, ' '); word; word = strchr(word, ' ')) {
+                unsigned node;
+                uint64_t pages;
+
+                word++;
+                if (is_count(word, "anon", &pages))
+                        anonymous = pages;
+                else if (is_count(word, "kernelpagesize_kB", &pages))
+                        page_kib = pages;
+                else if (sscanf(word, "N%4u=%" SCNu64, &node, &pages) == 2 && node < NODESET_MAX)
+                        by_node[node] = pages;
+        }
+        if (page_kib == 0) /* also where a VMA without a page ends early: nothing to multiply */
+                page_kib = 4;
+
+        for (size_t i = 0; i < NODESET_MAX; i++)
+                ret_by_node[i] = by_node[i] * page_kib * 1024;
+        *ret_anonymous = anonymous * page_kib * 1024;
+}
+
+int numa_maps_count(int process_fd, uint64_t start, uint64_t *ret_anonymous,
+                    uint64_t ret_by_node[static NODESET_MAX])
+{
+        _cleanup_(lines_close) Lines lines = LINES_NONE;
+        int r;
+
+        r = lines_open(process_fd, "numa_maps", MAPS_BYTES_MAX, &lines);
+        if (r < 0)
+                return process_result(process_fd, r);
+
+        for (;;) {
+                char *line = NULL, *end;
+
+                r = lines_next(&lines, &line);
+                if (r < 0)
+                        return process_result(process_fd, r);
+                if (!line)
+                        return -EFAULT;
+                if (strtoull(line, &end, 16) != start || *end != ' ')
+                        continue;
+
+                numa_maps_parse_counts(line, ret_anonymous, ret_by_node);
+                return 0;
+        }
 }
 
 /* Advances *@at to the mapping that starts at @start. Both come in the order of addresses; between

@@ -38,3 +38,13 @@ int mappings_inspect(int process_fd, Mapping *mappings, size_t n_mappings);
 
 /* The same for one. */
 int mapping_inspect(int process_fd, Mapping *mapping);
+
+/* The counts at the end of a line of numa_maps, in bytes: @ret_anonymous of what is a copy or
+ * anonymous, @ret_by_node of every page that is present, whatever it is of; a DAX file's own pages
+ * are in neither. */
+void numa_maps_parse_counts(const char *line, uint64_t *ret_anonymous,
+                            uint64_t ret_by_node[static NODESET_MAX]);
+
+/* The same of the VMA that starts at @start. -EFAULT: there is none. */
+int numa_maps_count(int process_fd, uint64_t start, uint64_t *ret_anonymous,
+                    uint64_t ret_by_node[static NODESET_MAX]);

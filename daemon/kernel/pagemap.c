@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "daemon/kernel/maps.h"
 #include "daemon/kernel/process.h"
 #include "policy/macro.h"
 
@@ -59,6 +60,7 @@ typedef struct PageWalk {
         void *addresses[BATCH]; /* pages that are present and may be copies */
         int status[BATCH];      /* and what move_pages() says of them */
         size_t n_addresses;
+        uint64_t missing; /* bytes of these that move_pages() found nowhere */
 } PageWalk;
 
 static void page_walk_freep(PageWalk **walk)
@@ -93,7 +95,8 @@ static int locate(PageWalk *walk)
                 if (walk->status[i] >= 0 && walk->status[i] < (int)NODESET_MAX) {
                         walk->copies.by_node[walk->status[i]] += walk->page_size;
                         walk->copies.bytes += walk->page_size;
-                }
+                } else if (walk->status[i] == -ENOENT)
+                        walk->missing += walk->page_size;
 
         walk->n_addresses = 0;
         return 0;
@@ -205,11 +208,50 @@ static int page_walk_new(int process_fd, pid_t pid, bool anonymous, PageWalk **r
         walk->anonymous = anonymous;
         walk->copies = (Copies){};
         walk->n_addresses = 0;
+        walk->missing = 0;
         walk->pagemap_fd = openat(process_fd, "pagemap", O_RDONLY | O_CLOEXEC);
         if (walk->pagemap_fd < 0)
                 return -errno;
 
         *ret_walk = TAKE_PTR(walk);
+        return 0;
+}
+
+static bool is_inaccessible(const Mapping *mapping)
+{
+        return !mapping->readable && !mapping->writable && !mapping->executable;
+}
+
+/* From 6.1 to 6.5 move_pages() finds no page that may not be accessed (PROT_NONE). numa_maps does,
+ * but only for the VMA as a whole, and with the file's own pages among those that it has on a node,
+ * unless that is a DAX file. */
+static int count_inaccessible(int process_fd, const Mapping *mapping, PageWalk *walk)
+{
+        uint64_t anonymous = 0, on_nodes = 0;
+        Copies copies = { .swapped_bytes = walk->copies.swapped_bytes };
+        unsigned n_nodes = 0;
+        int r;
+
+        r = numa_maps_count(process_fd, mapping->start, &anonymous, copies.by_node);
+        if (r < 0)
+                return r;
+        if (anonymous <= walk->copies.bytes - walk->copies.swapped_bytes)
+                return 0; /* what is missing are pages of a DAX file, indeed */
+
+        for (size_t i = 0; i < NODESET_MAX; i++) {
+                on_nodes += copies.by_node[i];
+                n_nodes += copies.by_node[i] > 0;
+        }
+        if (on_nodes != anonymous) {
+                if (n_nodes != 1)
+                        return -EOPNOTSUPP;
+                for (size_t i = 0; i < NODESET_MAX; i++)
+                        if (copies.by_node[i] > 0)
+                                copies.by_node[i] = anonymous;
+        }
+
+        copies.bytes = anonymous + copies.swapped_bytes;
+        walk->copies = copies;
         return 0;
 }
 
@@ -233,6 +275,10 @@ int pagemap_count_copies(int process_fd, pid_t pid, const Mapping *mapping, uint
         /* What is written to a shared mapping goes to the file: there are no copies to look for. */
         if (!mapping->shared || anonymous) {
                 r = walk_pages(walk, start, end);
+                if (r >= 0 && walk->missing > 0 && is_inaccessible(mapping))
+                        r = start == mapping->start && end == mapping->end
+                                    ? count_inaccessible(process_fd, mapping, walk)
+                                    : -EOPNOTSUPP;
                 if (r < 0)
                         return process_result(process_fd, r);
         }

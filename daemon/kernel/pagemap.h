@@ -14,6 +14,9 @@
  * up to 6.12, that answers -ENOENT.
  * -ESRCH: the process is gone, or another program runs in it since. -EPERM/-EACCES: not ours to look
  * at: ptrace's read access is needed; a container's seccomp filter may refuse move_pages() too.
+ * -EOPNOTSUPP: an inaccessible mapping (PROT_NONE) on a kernel whose move_pages() does not see its
+ * pages (6.1 to 6.5), where numa_maps cannot stand in: a part of the mapping, or on several nodes
+ * among pages of the file.
  * Measured: ~30 ns a page of the range that is present, ~240 ns more for each that may be a copy
  * (nearly all of it move_pages()); a hole costs nothing since 6.7, before that 0.6 s a TiB. */
 int pagemap_count_copies(int process_fd, pid_t pid, const Mapping *mapping, uint64_t start,

@@ -218,6 +218,31 @@ Test(maps, refuses_other_texts_as_policies)
         cr_assert_eq(start, 77);
 }
 
+Test(maps, reads_counts_in_the_pages_that_they_are_in)
+{
+        static uint64_t by_node[NODESET_MAX];
+        uint64_t anonymous = 77;
+
+        numa_maps_parse_counts("1000 prefer:2 file=/N1=9 anon=5 dirty=5 active=0 N0=3 N2=2 "
+                               "kernelpagesize_kB=4",
+                               &anonymous, by_node);
+        cr_assert_eq(anonymous, 5 * PAGE);
+        cr_assert_eq(by_node[0], 3 * PAGE);
+        cr_assert_eq(by_node[1], 0);
+        cr_assert_eq(by_node[2], 2 * PAGE);
+
+        numa_maps_parse_counts("1000 default file=/anon_hugepage\\040(deleted) huge anon=2 dirty=2 "
+                               "N1023=2 kernelpagesize_kB=2048",
+                               &anonymous, by_node);
+        cr_assert_eq(anonymous, 1024 * PAGE);
+        cr_assert_eq(by_node[0], 0);
+        cr_assert_eq(by_node[1023], 1024 * PAGE);
+
+        numa_maps_parse_counts("1000 default file=/x\\040anon=3", &anonymous, by_node);
+        cr_assert_eq(anonymous, 0);
+        cr_assert_eq(by_node[1023], 0);
+}
+
 /* Maps @pages pages of @name, created below @scratch. */
 static char *map_file(const Scratch *scratch, const char *name, size_t pages, int flags)
 {
@@ -285,6 +310,27 @@ Test(maps, finds_the_mapping_that_holds_an_address)
         mapping_deinit(&first);
         mapping_deinit(&middle);
         mapping_deinit(&last);
+}
+
+Test(maps, numa_maps_counts_copies_in_an_inaccessible_mapping)
+{
+        static uint64_t by_node[NODESET_MAX];
+        _cleanup_(scratch_freep) Scratch scratch = scratch_new();
+        _cleanup_(closep) int self = own_process();
+        char *map = map_file(&scratch, "file", 8, MAP_PRIVATE);
+        uint64_t anonymous = 77, on_nodes = 0;
+
+        cr_assert_eq(madvise(map, 8 * PAGE, MADV_POPULATE_READ), 0);
+        for (size_t i = 0; i < 3; i++)
+                map[i * PAGE] = 'w';
+        cr_assert_eq(mprotect(map, 8 * PAGE, PROT_NONE), 0);
+
+        cr_assert_eq(numa_maps_count(self, (uintptr_t)map, &anonymous, by_node), 0);
+        for (size_t i = 0; i < NODESET_MAX; i++)
+                on_nodes += by_node[i];
+        cr_assert_eq(anonymous, 3 * PAGE);
+        cr_assert_eq(on_nodes, 8 * PAGE);
+        cr_assert_eq(numa_maps_count(self, (uintptr_t)map + PAGE, &anonymous, by_node), -EFAULT);
 }
 
 Test(maps, tells_the_policy_of_the_range)
