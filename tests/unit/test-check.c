@@ -176,6 +176,21 @@ Test(check, a_mount_on_pmem_without_dax)
         }
 }
 
+/* /sys/dev/block/259:0 is a link to the partition's directory inside its disk's. */
+Test(check, a_partition_is_as_its_disk)
+{
+        _cleanup_(paper_deinit) Paper paper;
+
+        paper_init(&paper);
+        put(&paper, "sys/block/pmem0/queue/dax", "1\n");
+        put(&paper, "sys/block/pmem0/pmem0p1/partition", "1\n");
+        put(&paper, "sys/dev/block/254:1/queue/dax", "0\n");
+        cr_assert_eq(
+                symlinkat("../../block/pmem0/pmem0p1", paper.patient.sys_fd, "dev/block/259:0"), 0);
+        put_mount(&paper, "rw");
+        assert_finds(&paper, "mount", VERDICT_WARN, "mount -o dax /dev/pmem0");
+}
+
 Test(check, a_filesystem_is_judged_once)
 {
         _cleanup_(findings_deinit) Findings findings = {};
