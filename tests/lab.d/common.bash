@@ -54,6 +54,7 @@ leave() {
 background() {
         on_exit :
         set -m
+        # shellcheck disable=SC2030,SC2031 # the subshell has its own
         (
                 set +m
                 set -euo pipefail
@@ -63,6 +64,7 @@ background() {
         ) </dev/null &
         REPLY=$!
         set +m
+        # shellcheck disable=SC2031
         RUNNING+=("$REPLY")
 }
 
@@ -118,8 +120,17 @@ cache_get() {
         REPLY=$path
 }
 
-# cache_prune KIND NAME PATH: of the entries of this kind and name, keep PATH and the two used last,
-# and nothing that is half made.
+# cache_hold PATH: keep an entry from being pruned until this shell ends.
+cache_hold() {
+        local path=$1 kind fd
+        kind=$(basename "$(dirname "$path")")
+        exec {fd}>"$LAB_CACHE/lock/$kind-${path##*/}"
+        flock --shared "$fd"
+        [[ -e $path ]] || die "$path was removed meanwhile"
+}
+
+# cache_prune KIND NAME PATH: of the entries of this kind and name, keep PATH and the eight used last
+# (several trees may share the cache), and nothing that is half made.
 cache_prune() {
         local kind=$1 name=$2 keep=$3 entry lock fd
         while read -r entry; do
@@ -133,7 +144,7 @@ cache_prune() {
                 find "$LAB_CACHE/$kind" -mindepth 1 -maxdepth 1 -name "$name-*.new*"
                 find "$LAB_CACHE/$kind" -mindepth 1 -maxdepth 1 -regextype posix-extended \
                         -regex ".*/$name-[0-9a-f]{16}" ! -path "$keep" -printf '%T@ %p\n' |
-                        sort -rn | tail -n +3 | cut -d' ' -f2-
+                        sort -rn | tail -n +9 | cut -d' ' -f2-
         )
 }
 

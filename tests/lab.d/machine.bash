@@ -185,6 +185,13 @@ machine_disk() {
                 -device "virtio-blk-pci,drive=$1,serial=lab$1")
 }
 
+# machine_alive: is the guest still there? (A process we have not waited for yet is not.)
+machine_alive() {
+        local stat
+        { stat=$(<"/proc/$MACHINE_PID/stat"); } 2>/dev/null || return 1
+        [[ ${stat##*) } != Z* ]]
+}
+
 # machine_stream: pass on what the guest's script writes, as it comes.
 machine_stream() {
         tail --pid="$MACHINE_PID" -s 0.1 -c +1 -f "$MACHINE_DIR/out" 2>/dev/null &
@@ -207,7 +214,7 @@ machine_wait() {
                 if grep -q '^end$' "$status"; then
                         break
                 fi
-                if ! kill -0 "$MACHINE_PID" 2>/dev/null; then
+                if ! machine_alive; then
                         break
                 fi
                 if [[ $limit != 0 || ! $ready ]] && ((SECONDS >= deadline)); then
