@@ -83,7 +83,8 @@ fast=$(sed -n '/^\[Tier fast\]/,/^$/s/^Nodes=//p' /run/daxtierd/tiers)
 numbers=/mnt/pmem/numbers.bin
 dump=/mnt/pmem/emacs.pdmp
 head -c 256M /dev/urandom >"$numbers"
-cp "$(dpkg -L emacs-bin-common | grep '/emacs\.pdmp$')" "$dump"
+# Which package has it, and whether its name carries a fingerprint, differs between releases.
+cp "$(dpkg -L emacs-nox emacs-bin-common | grep '\.pdmp$')" "$dump"
 
 emacs=(emacs -Q --batch -l "$here/emacs-work.el")
 # What Emacs computes with its own dump, untouched by us, is what it must compute every time.
