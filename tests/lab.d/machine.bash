@@ -23,7 +23,7 @@ readonly HMAT=(
 )
 
 # How long the guest may take to be up before something is wrong with the lab.
-readonly BOOT_TIMEOUT=300
+readonly BOOT_TIMEOUT=600
 
 # Kernel messages that fail a run.
 readonly DMESG_BAD='WARNING: |BUG: |kernel BUG |Oops|Call Trace:|general protection fault|Kernel panic|Out of memory|oom-kill:|invoked oom-killer|blocked for more than [0-9]+ seconds|possible (circular|recursive) locking|INFO: (possible|task|suspicious)|suspicious RCU usage|UBSAN:|KASAN:|KCSAN:|KFENCE:|Bad page|bad page|list_(add|del) corruption|refcount_t: |EXT4-fs error|XFS .*(orruption|Internal error)|Memory failure:|unchecked MSR access'
@@ -96,6 +96,27 @@ machine_cleanup() {
         fi
 }
 
+# machine_queue: wait until this machine has a processor for one more guest. More at once would be slow
+# enough to run into the guests' own time limits.
+machine_queue() {
+        local guests=${LAB_GUESTS:-$(nproc)} slot fd told=
+        while :; do
+                for ((slot = 1; slot <= guests; slot++)); do
+                        exec {fd}>"$LAB_CACHE/lock/guest-$slot"
+                        # Held until this shell ends, or the guest does.
+                        if flock --nonblock "$fd"; then
+                                return
+                        fi
+                        exec {fd}>&-
+                done
+                if [[ ! $told ]]; then
+                        say "waiting for one of the $guests guests that run here to be done (LAB_GUESTS)"
+                        told=1
+                fi
+                sleep 0.5
+        done
+}
+
 # machine_job KEY=VALUE…: what the agent in the guest shall do.
 machine_job() {
         local assignment
@@ -149,7 +170,7 @@ machine_boot() {
                 -device virtio-serial-pci
                 -serial "file:$MACHINE_DIR/console"
                 -kernel "$kernel/vmlinuz" -initrd "$kernel/initrd"
-                -append "console=ttyS0 loglevel=5 panic=-1 pti=on log_buf_len=4M rcupdate.rcu_cpu_stall_suppress=1 nosoftlockup systemd.show_status=no ${LAB_APPEND:-}"
+                -append "console=ttyS0 loglevel=5 panic=-1 pti=on log_buf_len=4M rcupdate.rcu_cpu_stall_suppress=1 nosoftlockup systemd.show_status=no systemd.default_timeout_start_sec=300 systemd.default_device_timeout_sec=300"
         )
         for entry in "${HMAT[@]}"; do
                 args+=(-numa "hmat-lb,initiator=0,hierarchy=memory,$entry")
@@ -301,6 +322,7 @@ machine_run() {
         kernel_dir=$REPLY
         image_get "$(kernel_suite "$kernel")" "${OPT_PACKAGES[@]}"
         image=$REPLY
+        machine_queue
         machine_prepare
         machine_job "$@"
         # One stream if they go to one place, so that their order is kept.

@@ -161,6 +161,7 @@ e2e_boot() {
         while read -r name timeout allow; do
                 args+=("$name" "$timeout" "$allow")
         done <"$plan"
+        machine_queue
         machine_prepare
         machine_job mode=run script=/run/lab/e2e "args=$(printf '%q ' "$DMESG_BAD" "${args[@]}")"
         machine_boot "$kernel_dir" "$image" "$LAB_TREE/tests/e2e"
