@@ -12,6 +12,16 @@ fail() {
         failed=1
 }
 
+# await SECONDS COMMAND…: until COMMAND succeeds.
+await() {
+        local end=$((SECONDS + $1))
+        shift
+        until "$@"; do
+                ((SECONDS < end)) || { fail "$*: not in time"; return; }
+                sleep 0.1
+        done
+}
+
 # expect CODE WORDS COMMAND…: COMMAND exits with CODE and says WORDS (a fixed string) somewhere.
 expect() {
         local wanted=$1 words=$2 code=0 said
