@@ -221,7 +221,7 @@ static int method_job(sd_bus_message *message, const Connection *connection, Job
         if (!managed && (strlen(device) > DEVICE_NAME_MAX || device_name_parse(device, &name) < 0))
                 return sd_bus_error_set(error, BUS_ERROR_NO_DEVICE,
                                         "A device is dax1.0, uuid:… or path:GLOB.");
-        if (manager->stopping || manager_has_job(manager, device))
+        if (manager->stopping || manager_has_request(manager, device))
                 return sd_bus_error_setf(error, BUS_ERROR_IN_PROGRESS,
                                          "%s is being worked on: try again when that is done.",
                                          device);

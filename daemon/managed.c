@@ -53,11 +53,6 @@ static void set_absent(Managed *managed)
         retry_reset(managed);
 }
 
-static bool has_job(const Managed *managed)
-{
-        return managed->state == MANAGED_ONLINING || managed->state == MANAGED_OFFLINING;
-}
-
 void managed_free(Managed *managed, size_t n_managed)
 {
         for (size_t i = 0; i < n_managed; i++)
@@ -147,7 +142,7 @@ static void set_present(Managed *managed, const Device *device)
         managed->online_memblocks = device->online_memblocks;
         managed->total_memblocks = device->total_memblocks;
         managed->target_node = device->target_node;
-        if (has_job(managed))
+        if (managed->busy)
                 return;
 
         if (is_new) {
@@ -203,7 +198,7 @@ void managed_update(Managed *managed, size_t n_managed, const Device *devices, s
                         }
 
                 if (matches == 0) {
-                        if (!has_job(&managed[i]))
+                        if (!managed[i].busy)
                                 set_absent(&managed[i]);
                         continue;
                 }
@@ -226,7 +221,7 @@ ManagedWish managed_wish(const Managed *managed, uint64_t now_usec, uint64_t *re
         ManagedWish wish = MANAGED_WISH_ONLINE;
 
         *ret_ask_again_usec = UINT64_MAX;
-        if (managed->chardev[0] == '\0' || has_job(managed) || !managed->online)
+        if (managed->chardev[0] == '\0' || managed->busy || !managed->online)
                 return MANAGED_WISH_NOTHING;
 
         if (managed->held) {
@@ -246,18 +241,16 @@ ManagedWish managed_wish(const Managed *managed, uint64_t now_usec, uint64_t *re
 
 void managed_job_queued(Managed *managed, JobKind kind)
 {
-        managed->state = kind == JOB_ONLINE ? MANAGED_ONLINING : MANAGED_OFFLINING;
+        managed->busy = true;
+        if (managed->n_failures == 0)
+                managed->state = kind == JOB_ONLINE ? MANAGED_ONLINING : MANAGED_OFFLINING;
 }
 
-uint64_t managed_backoff(unsigned n_failures, uint64_t max_usec)
+uint64_t managed_backoff(unsigned n_failures)
 {
-        uint64_t limit = BACKOFF_MAX_SEC * USEC_PER_SEC;
         unsigned doublings = n_failures > 0 ? n_failures - 1 : 0;
-        uint64_t backoff = doublings < 6 ? USEC_PER_SEC << doublings : limit;
 
-        if (max_usec < limit)
-                limit = max_usec;
-        return backoff < limit ? backoff : limit;
+        return doublings < 6 ? USEC_PER_SEC << doublings : BACKOFF_MAX_SEC * USEC_PER_SEC;
 }
 
 static void set_failed(Managed *managed, const Job *job)
@@ -285,13 +278,14 @@ static void set_failed(Managed *managed, const Job *job)
                            strerror(-step->error));
 }
 
-void managed_job_done(Managed *managed, const Job *job, uint64_t now_usec, uint64_t max_usec)
+void managed_job_done(Managed *managed, const Job *job, uint64_t now_usec)
 {
+        managed->busy = false;
         if (job->result < 0) {
                 set_failed(managed, job);
                 managed->verified = false;
                 managed->n_failures++;
-                managed->retry_at_usec = now_usec + managed_backoff(managed->n_failures, max_usec);
+                managed->retry_at_usec = now_usec + managed_backoff(managed->n_failures);
                 return;
         }
 

@@ -14,11 +14,11 @@ typedef struct Managed Managed;
 typedef enum ManagedState {
         MANAGED_ABSENT,
         MANAGED_IDLE,      /* there, but Online=no */
-        MANAGED_ONLINING,  /* a job is queued or runs */
+        MANAGED_ONLINING,  /* for the first time, or on request */
         MANAGED_ONLINE,    /* all blocks as wanted */
         MANAGED_PARTIAL,   /* some blocks are not: tried again */
         MANAGED_FAILED,    /* cannot be had now: tried again */
-        MANAGED_OFFLINING, /* a job is queued or runs */
+        MANAGED_OFFLINING, /* on request */
         MANAGED_OFFLINE,   /* on request: left so until Online, a re-plug or a restart */
 } ManagedState;
 
@@ -40,6 +40,7 @@ struct Managed {
         char reason[160]; /* why it is not online; "" */
         bool verified;    /* a job has found all as wanted since the device came */
         bool held;        /* offline on request */
+        bool busy;        /* a job for it is queued or runs */
         char chardev[32]; /* "": absent */
         unsigned online_memblocks;
         unsigned total_memblocks;
@@ -67,12 +68,13 @@ void managed_update(Managed *managed, size_t n_managed, const Device *devices, s
  * happens). */
 ManagedWish managed_wish(const Managed *managed, uint64_t now_usec, uint64_t *ret_ask_again_usec);
 
-/* A job for the device was queued; it has ended. @max_usec bounds the back-off. */
+/* A job for the device was queued; it has ended. While what failed is tried again, the state stays
+ * what it was. */
 void managed_job_queued(Managed *managed, JobKind kind);
-void managed_job_done(Managed *managed, const Job *job, uint64_t now_usec, uint64_t max_usec);
+void managed_job_done(Managed *managed, const Job *job, uint64_t now_usec);
 
-/* 1 s, doubling with each failure in a row, up to 60 s or @max_usec. */
-uint64_t managed_backoff(unsigned n_failures, uint64_t max_usec);
+/* 1 s, doubling with each failure in a row, up to 60 s. */
+uint64_t managed_backoff(unsigned n_failures);
 
 /* On request: try online again at once; stay offline. */
 void managed_release(Managed *managed);

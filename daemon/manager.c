@@ -16,7 +16,7 @@
 #include "policy/published.h"
 
 /* A burst of memory block events (a device has thousands) is looked at once. */
-#define SETTLE_USEC (500u * 1000u)
+#define SETTLE_USEC UINT64_C(500000)
 
 /* More than one block and one rebinding take; asked for again at each step. */
 #define STOP_EXTEND_USEC (4u * ONLINE_BLOCK_TIMEOUT_SEC * 1000000u)
@@ -312,17 +312,28 @@ int manager_reload(Manager *manager, char **ret_text)
         return r;
 }
 
-bool manager_has_job(const Manager *manager, const char *device)
+static bool is_for(const Manager *manager, const Job *job, const char *device)
 {
         const Managed *asked = managed_find(manager->managed, manager->n_managed, device);
 
-        for (const Job *job = manager->jobs; job; job = job->next) {
-                if (strcmp(job->device, device) == 0)
+        return strcmp(job->device, device) == 0 ||
+               (asked && managed_find(manager->managed, manager->n_managed, job->device) == asked);
+}
+
+bool manager_has_request(const Manager *manager, const char *device)
+{
+        for (const Job *job = manager->jobs; job; job = job->next)
+                if (job->request && is_for(manager, job, device))
                         return true;
-                if (asked &&
-                    managed_find(manager->managed, manager->n_managed, job->device) == asked)
+        return false;
+}
+
+/* Whether something for the same device is yet to be done, so that this outcome is not the last. */
+static bool is_superseded(const Manager *manager, const Job *done)
+{
+        for (const Job *job = manager->jobs; job; job = job->next)
+                if (!job->dry_run && is_for(manager, job, done->device))
                         return true;
-        }
         return false;
 }
 
@@ -332,9 +343,6 @@ static void on_job_step(Job *job, const OnlineStep *step, void *userdata)
 
         if (manager->stopping)
                 sd_notifyf(false, "EXTEND_TIMEOUT_USEC=%u", STOP_EXTEND_USEC);
-        log_event(LOG_DEBUG, NULL, job->device, step->error, "%s: %s: %s%s%s", job->device,
-                  step->object, step->action, step->error < 0 ? ": " : "",
-                  step->error < 0 ? strerror(-step->error) : "");
 }
 
 static void jobs_start(Manager *manager);
@@ -346,7 +354,7 @@ static void log_outcome(const Managed *managed, const Job *job)
         for (size_t i = 0; i < job->n_steps && n_logged < LOGGED_STEPS_MAX; i++) {
                 const OnlineStep *step = &job->steps[i];
 
-                if (step->result != ONLINE_FAILED)
+                if (step->result != ONLINE_FAILED || strncmp(step->object, "memory", 6) != 0)
                         continue;
                 log_event(LOG_WARNING, NULL, managed->name, step->error, "%s: %s: %s: %s",
                           managed->name, step->object, step->action, strerror(-step->error));
@@ -383,12 +391,13 @@ static void outcome_take(Manager *manager, const Job *job)
         unsigned n_failures;
         uint64_t now;
 
-        if (!managed || job->dry_run || sd_event_now(manager->event, CLOCK_MONOTONIC, &now) < 0)
+        if (!managed || job->dry_run || is_superseded(manager, job) ||
+            sd_event_now(manager->event, CLOCK_MONOTONIC, &now) < 0)
                 return;
 
         memcpy(before, managed->reason, sizeof(before));
         n_failures = managed->n_failures;
-        managed_job_done(managed, job, now, manager->config.reconcile_usec);
+        managed_job_done(managed, job, now);
         if (n_failures == 0 || strcmp(before, managed->reason) != 0)
                 log_outcome(managed, job);
 }
@@ -431,6 +440,11 @@ int manager_job_queue(Manager *manager, Job *job)
 {
         Managed *managed = managed_find(manager->managed, manager->n_managed, job->device);
         Job **last = &manager->jobs;
+
+        /* A request does not wait for the end of our own try at the opposite. */
+        if (job->request && !job->dry_run && manager->jobs && !manager->jobs->request &&
+            manager->jobs->kind != job->kind && is_for(manager, manager->jobs, job->device))
+                job_cancel(manager->jobs);
 
         if (managed && !job->dry_run) {
                 if (job->request && job->kind == JOB_OFFLINE)

@@ -67,8 +67,8 @@ int manager_reconcile(Manager *manager);
 /* Appends a job, which the manager owns from then on. */
 int manager_job_queue(Manager *manager, Job *job);
 
-/* Whether a job for this device, by any of its names, is queued or runs. */
-bool manager_has_job(const Manager *manager, const char *device);
+/* Whether a job that a client asked for, for this device by any of its names, is queued or runs. */
+bool manager_has_request(const Manager *manager, const char *device);
 
 /* Tells systemctl and the bus how things are, if it has changed. */
 void manager_announce(Manager *manager);

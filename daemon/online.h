@@ -42,8 +42,9 @@ typedef int (*online_step_fn)(const OnlineStep *step, void *userdata);
  * -ERANGE: the device has no whole memory block. -ENXIO: the firmware gives it no node. */
 int device_online(const char *name, Zone zone, bool dry_run, online_step_fn step, void *userdata);
 
-/* How long the pages of one block may take to move away. */
-#define ONLINE_BLOCK_TIMEOUT_SEC 15u
+/* How long the pages of one block may take to move away. All the while the kernel keeps a processor
+ * busy; what has moved by then is a gain for the next try. */
+#define ONLINE_BLOCK_TIMEOUT_SEC 5u
 
 /* Offlines each block, then returns the device to devdax mode. -EUCLEAN: some blocks would not go
  * (in use: EBUSY), the others are offline and the device stays with kmem; call it again. Other

@@ -58,7 +58,7 @@ static void run_job(JobKind kind, int result, uint64_t now)
         Job job = job_with(kind, result, NULL, 0);
 
         managed_job_queued(managed, kind);
-        managed_job_done(managed, &job, now, 3600 * SEC);
+        managed_job_done(managed, &job, now);
 }
 
 TestSuite(managed, .init = setup, .fini = teardown);
@@ -133,12 +133,22 @@ Test(managed, failure_is_tried_again_later_and_later)
 
 Test(managed, back_off_doubles_up_to_its_limit)
 {
-        cr_assert_eq(managed_backoff(1, 3600 * SEC), 1 * SEC);
-        cr_assert_eq(managed_backoff(2, 3600 * SEC), 2 * SEC);
-        cr_assert_eq(managed_backoff(6, 3600 * SEC), 32 * SEC);
-        cr_assert_eq(managed_backoff(7, 3600 * SEC), 60 * SEC);
-        cr_assert_eq(managed_backoff(4000000000u, 3600 * SEC), 60 * SEC);
-        cr_assert_eq(managed_backoff(6, 30 * SEC), 30 * SEC);
+        cr_assert_eq(managed_backoff(1), 1 * SEC);
+        cr_assert_eq(managed_backoff(2), 2 * SEC);
+        cr_assert_eq(managed_backoff(6), 32 * SEC);
+        cr_assert_eq(managed_backoff(7), 60 * SEC);
+        cr_assert_eq(managed_backoff(4000000000u), 60 * SEC);
+}
+
+Test(managed, failure_shows_while_it_is_tried_again)
+{
+        managed_update(managed, n_managed, &devdax, 1);
+        managed_job_queued(managed, JOB_ONLINE);
+        cr_assert_eq(managed->state, MANAGED_ONLINING);
+        run_job(JOB_ONLINE, -EBUSY, 0);
+        managed_job_queued(managed, JOB_ONLINE);
+        cr_assert_eq(managed->state, MANAGED_FAILED);
+        cr_assert_eq(wish_at(1000 * SEC), MANAGED_WISH_NOTHING);
 }
 
 Test(managed, partial_says_which_block_and_why)
@@ -155,7 +165,7 @@ Test(managed, partial_says_which_block_and_why)
         managed_update(managed, n_managed, &online, 1);
         managed_hold(managed);
         managed_job_queued(managed, JOB_OFFLINE);
-        managed_job_done(managed, &job, 0, 3600 * SEC);
+        managed_job_done(managed, &job, 0);
         cr_assert_eq(managed->state, MANAGED_PARTIAL);
         cr_assert_str_eq(managed->reason, "memory41: offline: Device or resource busy");
         cr_assert_eq(wish_at(1 * SEC), MANAGED_WISH_OFFLINE);

@@ -244,10 +244,43 @@ Test(manager, jobs_wait_for_each_other)
         manager_job_queue(manager, second);
         cr_assert(job_is_running(first));
         cr_assert_not(job_is_running(second));
-        cr_assert(manager_has_job(manager, "dax2.0"));
-        cr_assert_not(manager_has_job(manager, "dax3.0"));
         while (manager->jobs)
                 cr_assert_geq(sd_event_run(manager->event, UINT64_MAX), 0);
+}
+
+static int until_canceled(const Job *job, online_step_fn step, void *userdata)
+{
+        sigset_t mask;
+        int number;
+
+        if (job->kind == JOB_OFFLINE)
+                return step(&(OnlineStep){ .object = "dax1.0", .action = "offline" }, userdata);
+
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGTERM);
+        sigaddset(&mask, SIGALRM);
+        sigprocmask(SIG_BLOCK, &mask, NULL);
+        step(&(OnlineStep){ .object = "dax1.0" }, userdata);
+        sigwait(&mask, &number);
+        return -EINTR;
+}
+
+Test(manager, request_ends_our_own_try_at_the_opposite)
+{
+        sd_bus_message *reply;
+        Job *own;
+
+        manager->run = until_canceled;
+        connect_as(0);
+        cr_assert_eq(job_new(JOB_ONLINE, "dax1.0", ZONE_MOVABLE, false, &own), 0);
+        manager_job_queue(manager, own);
+        while (own->n_steps == 0)
+                cr_assert_geq(sd_event_run(manager->event, UINT64_MAX), 0);
+
+        reply = call(device_method("Offline", "dax1.0"));
+        cr_assert_not(sd_bus_message_is_method_error(reply, NULL));
+        sd_bus_message_unref(reply);
+        cr_assert_null(manager->jobs);
 }
 
 Test(manager, log_line_has_its_priority)
