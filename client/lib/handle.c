@@ -32,31 +32,33 @@ static bool published_read(const char *path, Tiers *ret_tiers)
 
 static int machine_read(const char *sys_path, const char *published_path, Machine *ret_machine)
 {
-        _cleanup_(machine_deinit) Machine machine = {};
         _cleanup_(closep) int sys_fd = -1;
+        _cleanup_(freep) Node *nodes = NULL;
+        Machine machine = {};
         Tiers published;
+        bool is_published;
+        size_t n_nodes;
         int r;
 
         sys_fd = open(sys_path, O_PATH | O_DIRECTORY | O_CLOEXEC);
         if (sys_fd < 0)
                 return errno == ENOENT ? -ENOSYS : -errno;
 
-        r = nodes_read(sys_fd, &machine.nodes, &machine.n_nodes);
+        r = nodes_read(sys_fd, &nodes, &n_nodes);
         if (r < 0)
                 return r == -ENOENT ? -ENOSYS : r;
 
-        for (size_t i = 0; i < machine.n_nodes; i++)
-                if (machine.nodes[i].has_memory)
-                        nodeset_add(&machine.memory, machine.nodes[i].id);
+        for (size_t i = 0; i < n_nodes; i++)
+                if (nodes[i].has_memory)
+                        nodeset_add(&machine.memory, nodes[i].id);
 
-        if (published_read(published_path, &published))
-                tiers_sort(machine.nodes, machine.n_nodes, &published.cheap, &published.fast,
-                           &machine.tiers);
-        else
-                tiers_sort(machine.nodes, machine.n_nodes, NULL, NULL, &machine.tiers);
+        is_published = published_read(published_path, &published);
+        tiers_sort(nodes, n_nodes, is_published ? &published.cheap : NULL,
+                   is_published ? &published.fast : NULL, &machine.tiers);
 
+        machine.nodes = TAKE_PTR(nodes);
+        machine.n_nodes = n_nodes;
         *ret_machine = machine;
-        machine = (Machine){};
         return 0;
 }
 

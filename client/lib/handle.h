@@ -13,7 +13,7 @@
 typedef struct Machine Machine;
 
 /* What the daemon publishes is a few lines a tier; more is not ours. */
-#define PUBLISHED_BYTES_MAX (64u * 1024u)
+#define PUBLISHED_BYTES_MAX ((size_t)64 * 1024)
 
 /* A snapshot of the nodes and of the tiers they make. Built new and swapped in. */
 struct Machine {

@@ -20,7 +20,7 @@
 
 typedef struct Answer Answer;
 
-/* A struct daxtier_info and its texts: one block, so that daxtier_free() is one free(). */
+/* A struct daxtier_info, first, and its texts: one block, so that daxtier_free() is one free(). */
 struct Answer {
         struct daxtier_info info;
         char policy_nodes[NODESET_TEXT_MAX];
@@ -33,7 +33,7 @@ static const int32_t info_kinds[] = {
         [MAPPING_DEVICE_DAX] = DAXTIER_KIND_DEVICE_DAX,
 };
 
-static int answer_new(const Mapping *mapping, Answer **ret_answer)
+static int info_new(const Mapping *mapping, struct daxtier_info **ret_info)
 {
         size_t length = mapping->file ? strlen(mapping->file) : 0;
         Answer *answer;
@@ -69,7 +69,7 @@ static int answer_new(const Mapping *mapping, Answer **ret_answer)
                            sizeof(answer->policy_nodes)) == 0)
                 answer->info.policy_nodes = answer->policy_nodes;
 
-        *ret_answer = answer;
+        *ret_info = &answer->info;
         return 0;
 }
 
@@ -176,9 +176,9 @@ int daxtier_query(daxtier *handle, pid_t pid, const void *address, struct daxtie
 {
         _cleanup_(closep) int sys_fd = -1, proc_fd = -1, process_fd = -1;
         _cleanup_(mapping_deinit) Mapping mapping = {};
-        _cleanup_(freep) Answer *answer = NULL;
+        struct daxtier_info *info;
         Copies copies = {};
-        int r;
+        int counted, r;
 
         if (!handle || !ret_info || pid < 0)
                 return -EINVAL;
@@ -200,19 +200,20 @@ int daxtier_query(daxtier *handle, pid_t pid, const void *address, struct daxtie
         r = mapping_find(process_fd, (uint64_t)(uintptr_t)address, &mapping);
         if (r < 0)
                 return r;
-        r = answer_new(&mapping, &answer);
+        counted = pagemap_count_copies(process_fd, pid, &mapping, mapping.start, mapping.end,
+                                       &copies);
+        if (counted == -ESRCH || counted == -ENOMEM)
+                return counted;
+
+        r = info_new(&mapping, &info);
         if (r < 0)
                 return r;
 
-        answer->info.backing_node = backing_node(sys_fd, process_fd, &mapping);
-        answer->info.page_cache_bytes = page_cache_bytes(process_fd, &mapping);
+        info->backing_node = backing_node(sys_fd, process_fd, &mapping);
+        info->page_cache_bytes = page_cache_bytes(process_fd, &mapping);
+        handle_fill(handle, counted < 0 ? NULL : &copies, info);
 
-        r = pagemap_count_copies(process_fd, pid, &mapping, mapping.start, mapping.end, &copies);
-        if (r == -ESRCH || r == -ENOMEM)
-                return r;
-        handle_fill(handle, r < 0 ? NULL : &copies, &answer->info);
-
-        *ret_info = &TAKE_PTR(answer)->info;
+        *ret_info = info;
         return 0;
 }
 

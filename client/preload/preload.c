@@ -38,22 +38,22 @@ static int is_candidate(int prot, int flags)
                (prot & (PROT_EXEC | PROT_WRITE)) != PROT_EXEC;
 }
 
-EXPORT void *mmap(void *address, size_t length, int prot, int flags, int fd, off_t offset)
+EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd, off_t offset)
 {
         void *result;
 
         /* The system call itself, not the next mmap(): there is no way to ask for that which is
          * safe in a signal handler or before our constructor. */
         /* NOLINTNEXTLINE(performance-no-int-to-ptr) */
-        result = (void *)syscall(SYS_mmap, address, length, prot, flags, fd, offset);
+        result = (void *)syscall(SYS_mmap, addr, len, prot, flags, fd, offset);
         if (result != MAP_FAILED && is_candidate(prot, flags))
-                place_mapping(result, length, fd);
+                place_mapping(result, len, fd);
 
         return result;
 }
 
-EXPORT __attribute__((alias("mmap"))) void *mmap64(void *address, size_t length, int prot,
-                                                   int flags, int fd, off64_t offset);
+EXPORT __attribute__((alias("mmap"))) void *mmap64(void *addr, size_t len, int prot, int flags,
+                                                   int fd, off64_t offset);
 
 static DlopenFunction next_dlopen(void)
 {

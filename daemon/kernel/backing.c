@@ -44,7 +44,7 @@ static int slaves_node(int block_fd, unsigned depth, int *ret_node)
 
         for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
                 _cleanup_(closep) int slave_fd = -1;
-                int slave_node;
+                int slave_node = -1;
 
                 if (entry->d_name[0] == '.')
                         continue;

@@ -80,3 +80,17 @@ static inline bool is_mapped(const void *address)
 {
         return msync((void *)address, PAGE, MS_ASYNC) == 0;
 }
+
+/* How many mappings this process has. */
+static inline long count_mappings(void)
+{
+        FILE *file = fopen("/proc/self/maps", "re");
+        long count = 0;
+
+        cr_assert_not_null(file);
+        for (int c = fgetc(file); c != EOF; c = fgetc(file))
+                count += c == '\n';
+        fclose(file);
+
+        return count;
+}

@@ -113,7 +113,7 @@ static void run_locale(void)
 {
         check(setlocale(LC_ALL, "C.UTF-8"));
         run_map();
-        check(strcmp(setlocale(LC_ALL, NULL), "C.UTF-8") == 0);
+        check(MB_CUR_MAX > 1); /* of the thread's locale */
 }
 
 static void run_errors(void)

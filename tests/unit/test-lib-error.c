@@ -12,19 +12,6 @@ TestSuite(lib_error, .init = fixture_make, .fini = fixture_remove);
 
 #define UNTOUCHED ((void *)0x1234)
 
-static long count_mappings(void)
-{
-        FILE *file = fopen("/proc/self/maps", "re");
-        long count = 0;
-
-        cr_assert_not_null(file);
-        for (int c = fgetc(file); c != EOF; c = fgetc(file))
-                count += c == '\n';
-        fclose(file);
-
-        return count;
-}
-
 static void refused(int error, int fd, uint64_t offset, size_t length,
                     const struct daxtier_map_options *options)
 {

@@ -137,6 +137,7 @@ Test(lib, published_nodes_without_memory_are_no_tier)
 Test(lib, a_handle_notices_a_node_that_went)
 {
         void *address = NULL;
+        long before;
 
         handle->machine.tiers.cheap = (NodeSet){};
         nodeset_add(&handle->machine.tiers.cheap, 1000);
@@ -148,7 +149,9 @@ Test(lib, a_handle_notices_a_node_that_went)
         handle->machine.tiers.cheap = (NodeSet){};
         nodeset_add(&handle->machine.tiers.cheap, 1000);
         nodeset_add(&handle->machine.memory, 1000);
+        before = count_mappings();
         cr_assert_eq(daxtier_map(handle, fixture_fd, 0, PAGE, NULL, &address), -ENXIO);
+        cr_assert_eq(count_mappings(), before, "mapped, refused by mbind(), and left there");
 }
 
 Test(lib, tiers_come_from_sys_where_no_daemon_is)
