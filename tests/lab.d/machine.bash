@@ -335,13 +335,13 @@ machine_run() {
         machine_verdict
 }
 
-# machine_folder NAME: `run` of the script NAME/run.sh in this folder of tests, with the packages
-# that NAME/packages lists.
+# machine_folder PATH: `run` of the script PATH/run.sh in this folder of tests, with the packages
+# that PATH/packages lists.
 machine_folder() {
         local folder=$LAB_PARTS/../$1 kernel package
         options_one_kernel
         kernel=$REPLY
-        ((${#OPT_REST[@]} == 0)) || wrong_usage "$1 takes no argument but options"
+        ((${#OPT_REST[@]} == 0)) || wrong_usage "${1##*/} takes no argument but options"
         [[ -f $folder/run.sh ]] || die "there is no tests/$1/run.sh in this tree: nothing to run"
         if [[ -f $folder/packages ]]; then
                 while read -r package; do
@@ -353,7 +353,7 @@ machine_folder() {
 
 command_demo() {
         options_parse "$@"
-        machine_folder demo
+        machine_folder e2e/demo
 }
 
 command_bench() {

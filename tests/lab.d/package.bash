@@ -14,7 +14,7 @@ package_files() {
                 else
                         find . -type f ! -path './build*' -printf '%P\0'
                 fi
-        } | grep -zvE '^(tests/(lab$|lab\.d/|e2e/|bench/|demo/)|\.ci/|\.github/)' | sort -zu |
+        } | grep -zvE '^(tests/(lab$|lab\.d/|e2e/|bench/)|\.ci/|\.github/)' | sort -zu |
                 while IFS= read -r -d '' file; do
                         # Deleted but still in git's index.
                         [[ ! -e $file && ! -L $file ]] || printf '%s\0' "$file"

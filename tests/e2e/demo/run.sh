@@ -4,8 +4,6 @@
 # The main job on unmodified programs, each run plainly and under `daxtier run`: how many bytes its
 # writes copied, where the kernel put the copies (numa_maps' own count), and whether content is right.
 # Fails unless every copy is in DRAM without daxtier and on pmem with it.
-#
-# lab: kernels=6.1,6.12,7.3 packages=emacs-nox,inotify-tools,python3-numpy timeout=300
 set -euo pipefail
 
 here=$(dirname "$(readlink -f "$0")")
