@@ -60,7 +60,8 @@ int probe_named(const Check *check, const Patient *patient, Findings *findings)
                                     host->config.n_devices > 1 ? " and others" : "");
 
         mend = text_format("printf '[Device %s]\\nOnline=yes\\n' "
-                           ">>/etc/daxtierd/daxtierd.conf && systemctl restart daxtierd",
+                           ">/etc/daxtierd/daxtierd.conf.d/device.conf && "
+                           "systemctl restart daxtierd",
                            idle_device(host));
         if (!mend)
                 return -ENOMEM;

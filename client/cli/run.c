@@ -146,8 +146,8 @@ static int program_check(char **command, const char *shim)
 
         if (access(shim, R_OK) < 0) {
                 fprintf(stderr,
-                        "daxtier: the shim %s cannot be read: %m. Is the package libdaxtier0 "
-                        "installed?\n",
+                        "daxtier: the shim %s cannot be read: %m. It comes with this command: "
+                        "reinstall daxtier.\n",
                         shim);
                 return EXITCODE_IMPOSSIBLE;
         }
