@@ -13,8 +13,7 @@ typedef struct FeatureRow {
         const char *mend;
 } FeatureRow;
 
-#define NEWER                                                                                      \
-        "boot a newer kernel, e.g. Debian backports': apt install -t CODENAME-backports linux-image-amd64"
+#define NEWER "boot a newer kernel, as that of Debian 13 or of backports"
 
 static const FeatureRow rows[] = {
         [FEATURE_KMEM] = {
@@ -69,7 +68,7 @@ static const FeatureRow rows[] = {
                 "DAMON's sysfs",
                 "cold memory is not found, copies made before a policy stay where they are",
                 VERDICT_WARN,
-                "boot a kernel with CONFIG_DAMON_SYSFS, as Debian's linux-image-amd64",
+                "boot a kernel with CONFIG_DAMON_SYSFS, as that of Debian 13 or of backports",
         },
         [FEATURE_DAMON_MIGRATE] = {
                 "DAMON's migrate_cold",
@@ -88,7 +87,7 @@ int probe_feature(const Check *check, const Patient *patient, Findings *findings
         case 0:
                 return findings_add(findings, VERDICT_OK, NULL, "the kernel has %s", row->what);
         case -EOPNOTSUPP:
-                return findings_add(findings, row->verdict, row->mend, "the kernel has no %s: %s",
+                return findings_add(findings, row->verdict, row->mend, "the kernel lacks %s: %s",
                                     row->what, row->without);
         case -EPERM:
         case -EACCES:

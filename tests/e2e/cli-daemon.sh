@@ -40,13 +40,18 @@ expect 0 would daxtier offline "$dax" --dry-run
 expect_json "$device | .mode == \"system-ram\"" daxtier devices --json
 expect 0 "done" daxtier offline "$dax"
 expect_json "$device | .mode == \"devdax\"" daxtier devices --json
-exec {held}<>"/dev/$dax"
-expect 2 "in use" daxtier online "$dax"
-exec {held}<&-
 expect 0 would daxtier online "$dax" --dry-run
 expect_json "$device | .mode == \"devdax\"" daxtier devices --json
 expect 0 "done" daxtier online "$dax"
 expect_json "$device | .mode == \"system-ram\" and .movable" daxtier devices --json
+
+# Somebody has the device open: refused, and the daemon tries again by itself.
+expect 0 "done" daxtier offline "$dax"
+exec {held}<>"/dev/$dax"
+expect 2 "in use" daxtier online "$dax"
+expect_json "$device | .mode == \"devdax\"" daxtier devices --json
+exec {held}<&-
+await 120 is_online
 
 # A configuration that names nothing that is here
 mkdir -p /etc/daxtierd/daxtierd.conf.d

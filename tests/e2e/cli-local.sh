@@ -55,7 +55,10 @@ daxtier online "$dax" || fail "online: exit code $?"
 [[ $policy == "$(cat /sys/devices/system/memory/auto_online_blocks)" ]] || fail "auto_online_blocks changed"
 expect_json "$device | .mode == \"system-ram\" and .movable and .total_memblocks > 0 and .online_memblocks == .total_memblocks" daxtier devices --json
 node=$(daxtier devices --json | jq "$device.target_node")
-expect_json ".nodes[] | select(.node == $node) | .tier == \"cheap\" and .dax and (.cpu | not) and .total_bytes > 0 and .read_latency_ns > 0" daxtier nodes --json
+expect_json ".nodes[] | select(.node == $node) | .tier == \"cheap\" and .dax and (.cpu | not) and .total_bytes > 0" daxtier nodes --json
+# What the kernel tells of the node. A node that was away once in this boot comes back without.
+latency=$(cat "/sys/devices/system/node/node$node/access1/initiators/read_latency" 2>/dev/null || echo null)
+expect_json ".nodes[] | select(.node == $node) | .read_latency_ns == $latency" daxtier nodes --json
 expect_json ".tiers[] | select(.name == \"cheap\") | .nodes == \"$node\" and .total_bytes > 0" daxtier status --json
 expect_json '[.steps[].result] | all(. == "already" or . == "done")' daxtier online "$dax" --json
 expect 0 "" daxtier doctor
