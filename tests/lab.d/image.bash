@@ -15,7 +15,7 @@ readonly IMAGE_PACKAGES=(
 readonly IMAGE_MASKED=(
         apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer e2scrub_all.timer
         e2scrub_reap.service fstrim.timer man-db.timer getty@tty1.service getty-static.service
-        serial-getty@ttyS0.service systemd-networkd.service systemd-timesyncd.service
+        serial-getty@ttyS0.service serial-getty@hvc0.service systemd-networkd.service systemd-timesyncd.service
         systemd-pstore.service ndctl-monitor.service systemd-firstboot.service
         systemd-sysusers.service systemd-hwdb-update.service systemd-update-done.service
         ldconfig.service systemd-journal-catalog-update.service systemd-journal-flush.service

@@ -36,7 +36,7 @@ MACHINE_TTY=
 # machine_accel KERNEL_DIR: sets REPLY to kvm or tcg. /dev/kvm may be there and not boot anything, so
 # it is tried, once per boot of this machine.
 machine_accel() {
-        local kernel=$1 verdict console
+        local kernel=$1 verdict console fd
         if [[ $OPT_ACCEL ]]; then
                 REPLY=$OPT_ACCEL
                 return
@@ -44,6 +44,8 @@ machine_accel() {
         REPLY=tcg
         [[ -w /dev/kvm ]] || return 0
         verdict=$LAB_CACHE/accel/$(cat /proc/sys/kernel/random/boot_id)
+        exec {fd}>"$LAB_CACHE/lock/accel"
+        flock "$fd"
         if [[ ! -e $verdict ]]; then
                 rm -rf "$LAB_CACHE/accel"
                 mkdir -p "$LAB_CACHE/accel"
@@ -57,6 +59,7 @@ machine_accel() {
                         echo tcg >"$verdict"
                 fi
         fi
+        exec {fd}>&-
         REPLY=$(<"$verdict")
 }
 
