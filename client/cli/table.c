@@ -7,10 +7,11 @@
 #include <stdio.h>
 
 #include "policy/macro.h"
+#include "policy/nodeset.h"
 
 typedef struct Cell {
         bool known;
-        char *text; /* COLUMN_TEXT, COLUMN_SENTENCE */
+        char *text; /* COLUMN_TEXT, COLUMN_SENTENCE, COLUMN_NODES */
         int64_t number;
 } Cell;
 
@@ -147,6 +148,7 @@ static const char *cell_draw(const Column *column, const Cell *cell, bool bytes,
         switch (column->type) {
         case COLUMN_TEXT:
         case COLUMN_SENTENCE:
+        case COLUMN_NODES:
                 return cell->text;
         case COLUMN_BOOLEAN:
                 return cell->number ? "yes" : "no";
@@ -177,6 +179,7 @@ static int column_flags(ColumnType type)
         case COLUMN_SENTENCE:
                 return SCOLS_FL_WRAP;
         case COLUMN_TEXT:
+        case COLUMN_NODES:
         case COLUMN_BOOLEAN:
                 break;
         }
@@ -261,6 +264,16 @@ int table_print_vertical(const Table *table, bool bytes)
 }
 
 /* Unknown is null, which json-c spells NULL. */
+/* Nearly always one node, and then programs compare it with target_node. */
+static struct json_object *nodes_json(const char *text)
+{
+        NodeSet nodes;
+
+        if (nodeset_parse(text, &nodes) == 0 && nodeset_count(&nodes) == 1)
+                return json_object_new_int(nodeset_next(&nodes, 0));
+        return json_text(text);
+}
+
 static int cell_json(const Column *column, const Cell *cell, struct json_object **ret_value)
 {
         struct json_object *value = NULL;
@@ -272,6 +285,8 @@ static int cell_json(const Column *column, const Cell *cell, struct json_object 
 
         if (column->type == COLUMN_TEXT || column->type == COLUMN_SENTENCE)
                 value = json_text(cell->text);
+        else if (column->type == COLUMN_NODES)
+                value = nodes_json(cell->text);
         else if (column->type == COLUMN_BOOLEAN)
                 value = json_object_new_boolean(cell->number != 0);
         else

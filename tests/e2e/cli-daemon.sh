@@ -12,6 +12,7 @@ dax=$(daxtier devices --json | jq -r '[.devices[] | select(.mode == "devdax")][0
 device=".devices[] | select(.chardev == \"$dax\")"
 
 systemctl start daxtierd || { systemctl status daxtierd; exit 1; }
+# shellcheck disable=SC2317 # await calls it
 is_online() {
         daxtier devices --json | jq -e "$device.state == \"online\"" >/dev/null
 }

@@ -75,7 +75,7 @@ sys.stdin.read()'
 coproc RUN { exec daxtier run -- python3 -c "$program"; }
 read -r pid address <&"${RUN[0]}" || fail "daxtier run failed"
 expect_json ".kind == \"dax\" and (.shared | not) and .cow_bytes == 4194304 and .cow_cheap_bytes == 4194304 and
-        .cow_fast_bytes == 0 and .page_cache_bytes == 0 and .policy_node == \"$node\" and .end - .start == 8388608" \
+        .cow_fast_bytes == 0 and .page_cache_bytes == 0 and .policy_node == $node and .end - .start == 8388608" \
         daxtier query "$pid" "$address" --json
 expect_json '[.mappings[] | select(.file == "/mnt/pmem/numbers").cow_cheap_bytes] == [4194304]' daxtier query "$pid" --json
 expect_json '([.mappings[] | select(.kind == "anon")] | length) > 0' daxtier query "$pid" --json --all

@@ -46,6 +46,20 @@ Test(table, json_has_numbers_as_numbers_and_null_for_unknown)
                            "\"secret\":null}]");
 }
 
+Test(table, one_node_is_a_number_and_several_are_a_text)
+{
+        static const Column node[] = { { "policy_node", "POLICY", COLUMN_NODES } };
+        static const char *const texts[] = { "2", "2-3", NULL };
+        _cleanup_(table_freep) Table *table = table_new(node, ARRAY_SIZE(node));
+
+        for (size_t i = 0; i < ARRAY_SIZE(texts); i++) {
+                table_add_row(table);
+                table_set_text(table, 0, texts[i]);
+        }
+        assert_json(table,
+                    "[{\"policy_node\":2},{\"policy_node\":\"2-3\"},{\"policy_node\":null}]");
+}
+
 Test(table, nothing_to_show_is_an_empty_array)
 {
         _cleanup_(table_freep) Table *table = table_new(columns, ARRAY_SIZE(columns));
