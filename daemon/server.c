@@ -43,7 +43,10 @@ void server_deinit(Server *server)
                 Connection *connection = server->connections;
 
                 server->connections = connection->next;
-                sd_bus_flush(connection->bus);
+                /* This waits until the peer has read all: only root has answers to wait for, and a
+                 * stranger who does not read must not keep us from stopping. */
+                if (connection->uid == 0)
+                        sd_bus_flush(connection->bus);
                 connection_free(connection);
         }
         if (server->path)
@@ -51,6 +54,25 @@ void server_deinit(Server *server)
         sd_event_source_disable_unref(server->listen_source);
         closep(&server->listen_fd);
         *server = (Server){ .listen_fd = -1 };
+}
+
+/* A client that asks and does not read. sd-bus would keep 384Ki answers for it. */
+static bool is_stuck(const Connection *connection)
+{
+        uint64_t n_queued;
+
+        return connection->direct && sd_bus_get_n_queued_write(connection->bus, &n_queued) >= 0 &&
+               n_queued > SERVER_QUEUE_MAX;
+}
+
+/* Before any other callback sees the message. */
+static int on_message(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+        if (!is_stuck(userdata))
+                return 0;
+
+        connection_remove(userdata);
+        return 1;
 }
 
 static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error *error)
@@ -73,6 +95,8 @@ static int connection_add(Manager *manager, sd_bus *bus, bool direct, uid_t uid)
         *connection = (Connection){ .manager = manager, .bus = bus, .direct = direct, .uid = uid };
 
         r = bus_object_add(connection);
+        if (r >= 0)
+                r = sd_bus_add_filter(bus, NULL, on_message, connection);
         if (r >= 0)
                 r = sd_bus_match_signal(bus, NULL, "org.freedesktop.DBus.Local",
                                         "/org/freedesktop/DBus/Local", "org.freedesktop.DBus.Local",
@@ -140,8 +164,10 @@ static bool is_full(const Server *server, uid_t uid)
         for (const Connection *other = server->connections; other; other = other->next)
                 if (other->direct && other->uid == uid)
                         n_same++;
-        return server->n_direct >= SERVER_CONNECTIONS_MAX ||
-               (uid != 0 && n_same >= SERVER_CONNECTIONS_USER_MAX);
+        /* One person may have many user ids; the last places are root's. */
+        if (uid == 0)
+                return server->n_direct >= SERVER_CONNECTIONS_MAX + SERVER_CONNECTIONS_USER_MAX;
+        return server->n_direct >= SERVER_CONNECTIONS_MAX || n_same >= SERVER_CONNECTIONS_USER_MAX;
 }
 
 static int on_connection(sd_event_source *source, int listen_fd, uint32_t revents, void *userdata)
@@ -252,7 +278,7 @@ void server_announce(Server *server)
 {
         for (Connection *connection = server->connections; connection;
              connection = connection->next)
-                if (sd_bus_is_ready(connection->bus) > 0)
+                if (sd_bus_is_ready(connection->bus) > 0 && !is_stuck(connection))
                         sd_bus_emit_properties_changed(connection->bus, BUS_PATH, BUS_INTERFACE,
                                                        "State", "Status", "Problems", "Devices",
                                                        "Tiers", NULL);

@@ -14,9 +14,11 @@ typedef struct Server Server;
 typedef struct Connection Connection;
 
 /* How many clients the private socket serves at once, and how many of one user other than root, so
- * that nobody can lock the others out. */
+ * that nobody can lock the others out. As many more are for root alone. */
 #define SERVER_CONNECTIONS_MAX      64u
 #define SERVER_CONNECTIONS_USER_MAX 16u
+/* How many answers wait for a client on the private socket before it is dropped. */
+#define SERVER_QUEUE_MAX 128u
 
 /* A bus on which the manager's object is offered. */
 struct Connection {

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 
 #include "daemon/bus.h"
 #include "daemon/log.h"
@@ -231,6 +232,60 @@ Test(manager, client_that_leaves_is_forgotten)
         while (manager->server.n_direct > 0)
                 cr_assert_geq(sd_event_run(manager->event, UINT64_MAX), 0);
         cr_assert_null(manager->server.connections);
+}
+
+/* A stranger who connects and says nothing, or does not read what is told to him, must not keep the
+ * service from stopping. */
+Test(manager, silent_stranger_does_not_hold_up_the_end, .timeout = 5)
+{
+        int fds[2];
+
+        cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds), 0);
+        cr_assert_eq(server_add_client(manager, fds[0], 1000), 0);
+        server_deinit(&manager->server);
+        cr_assert_null(manager->server.connections);
+        close(fds[1]);
+}
+
+Test(manager, client_that_asks_and_does_not_read_is_dropped)
+{
+        connect_as(1000);
+        sd_bus_message_unref(call(method("org.freedesktop.DBus.Peer", "Ping")));
+        cr_assert_geq(sd_bus_detach_event(client), 0);
+
+        for (unsigned i = 0; manager->server.connections; i++) {
+                sd_bus_message *message = method("org.freedesktop.DBus.Properties", "GetAll");
+                uint64_t cookie;
+
+                cr_assert_lt(i, 20000, "still served");
+                cr_assert_geq(sd_bus_message_append(message, "s", BUS_INTERFACE), 0);
+                sd_bus_send(client, message, &cookie); /* without one, no answer is asked for */
+                sd_bus_message_unref(message);
+                cr_assert_geq(sd_event_run(manager->event, 0), 0);
+        }
+        cr_assert_eq(manager->server.n_direct, 0);
+}
+
+Test(manager, last_places_are_for_root)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        static char path[100];
+        char byte;
+        int fd;
+
+        snprintf(path, sizeof(path), "%s/bus", root.path);
+        snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+        cr_assert_geq(server_listen(manager, path), 0);
+        manager->server.n_direct = SERVER_CONNECTIONS_MAX;
+
+        fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        cr_assert_eq(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+        cr_assert_gt(sd_event_run(manager->event, UINT64_MAX), 0);
+        if (geteuid() == 0)
+                cr_assert_not_null(manager->server.connections, "root is locked out");
+        else
+                cr_assert_eq(read(fd, &byte, 1), 0, "not refused");
+        close(fd);
 }
 
 Test(manager, jobs_wait_for_each_other)
