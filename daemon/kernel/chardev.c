@@ -2,10 +2,12 @@
 #include "daemon/kernel/chardev.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include "daemon/kernel/directory.h"
 #include "policy/macro.h"
@@ -20,10 +22,14 @@ static bool directory_leads_to(int proc_fd, const char *path, dev_t number)
                 return false;
 
         for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
-                struct stat st;
+                struct statx stx;
 
-                if (entry->d_name[0] != '.' && fstatat(dirfd(dir), entry->d_name, &st, 0) == 0 &&
-                    S_ISCHR(st.st_mode) && st.st_rdev == number)
+                /* Without DONT_SYNC, a file on a network or FUSE filesystem whose server does not
+                 * answer would keep us here for ever. */
+                if (entry->d_name[0] != '.' &&
+                    statx(dirfd(dir), entry->d_name, AT_STATX_DONT_SYNC, STATX_TYPE, &stx) == 0 &&
+                    S_ISCHR(stx.stx_mode) &&
+                    makedev(stx.stx_rdev_major, stx.stx_rdev_minor) == number)
                         return true;
         }
 
