@@ -412,9 +412,9 @@ static void on_job_done(Job *job, void *userdata)
         bus_job_done(job); /* after the properties show it */
         job_free(job);
 
+        jobs_start(manager);
         if (manager->stopping && !manager->jobs)
                 sd_event_exit(manager->event, EXIT_SUCCESS);
-        jobs_start(manager);
 }
 
 /* Starts the first job in the queue, unless it runs. One that cannot be started has failed. */
