@@ -231,8 +231,8 @@ static int on_name(sd_bus_message *message, void *userdata, sd_bus_error *error)
         log_event(LOG_NOTICE, NULL, NULL, 0,
                   "The system bus refuses the name %s (%s): clients still have %s", BUS_NAME,
                   sd_bus_message_get_error(message)->message, BUS_SOCKET_PATH);
-        sd_bus_close(connection->bus);
-        return 0;
+        connection_remove(connection);
+        return 1; /* no other callback may see the message: they have the connection */
 }
 
 static int system_start(sd_bus *bus)
@@ -256,7 +256,7 @@ int server_connect_system(Manager *manager)
         sd_bus *bus;
         int r;
 
-        manager->server.system_lost = false;
+        manager->server.system_lost = true; /* until we are on it */
         r = sd_bus_new(&bus);
         if (r < 0)
                 return r;
@@ -270,8 +270,12 @@ int server_connect_system(Manager *manager)
         r = connection_add(manager, bus, false, 0);
         if (r < 0)
                 return r;
-        return sd_bus_request_name_async(bus, NULL, BUS_NAME, 0, on_name,
-                                         manager->server.connections);
+        manager->server.system_lost = false;
+
+        r = sd_bus_request_name_async(bus, NULL, BUS_NAME, 0, on_name, manager->server.connections);
+        if (r < 0)
+                connection_remove(manager->server.connections);
+        return r;
 }
 
 void server_announce(Server *server)
