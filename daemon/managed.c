@@ -294,6 +294,8 @@ void managed_job_done(Managed *managed, const Job *job, uint64_t now_usec)
         managed->verified = job->kind == JOB_ONLINE;
         if (job->kind == JOB_ONLINE) {
                 managed->state = MANAGED_ONLINE;
+                /* Should somebody take it away at once, again and again, we do not race him. */
+                managed->retry_at_usec = now_usec + managed_backoff(1);
         } else {
                 managed->state = MANAGED_OFFLINE;
                 reason_set(managed, "offline on request");

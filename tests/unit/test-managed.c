@@ -108,7 +108,8 @@ Test(managed, block_taken_away_by_somebody_is_wanted_back)
         run_job(JOB_ONLINE, 0, 0);
         partly.online_memblocks = partly.movable_memblocks = 14;
         managed_update(managed, n_managed, &partly, 1);
-        cr_assert_eq(wish_at(0), MANAGED_WISH_ONLINE);
+        cr_assert_eq(wish_at(0), MANAGED_WISH_NOTHING, "whoever took it may do it again at once");
+        cr_assert_eq(wish_at(1 * SEC), MANAGED_WISH_ONLINE);
 }
 
 Test(managed, failure_is_tried_again_later_and_later)
