@@ -44,7 +44,7 @@ static bool lacks(const NodeSet *nodes, const NodeSet *wanted)
 static int cgroup_judge(Walk *walk, const char *path, const NodeSet *nodes, Verdict verdict)
 {
         char text[NODESET_TEXT_MAX], wanted[NODESET_TEXT_MAX];
-        _cleanup_(freep) char *mend = NULL;
+        _cleanup_(freep) char *file = NULL, *quoted = NULL, *mend = NULL;
         NodeSet all = *nodes;
         int r;
 
@@ -56,7 +56,9 @@ static int cgroup_judge(Walk *walk, const char *path, const NodeSet *nodes, Verd
         if (r < 0)
                 return r;
 
-        mend = text_format("echo %s >/sys/" CGROUP_ROOT "%s/cpuset.mems", wanted, path);
+        file = text_format("/sys/" CGROUP_ROOT "%s/cpuset.mems", path);
+        quoted = file ? text_quote(file) : NULL;
+        mend = quoted ? text_format("echo %s >%s", wanted, quoted) : NULL;
         if (!mend)
                 return -ENOMEM;
         return findings_add(walk->findings, verdict, mend,

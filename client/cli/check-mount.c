@@ -76,14 +76,17 @@ static bool is_mounted_dax(struct libmnt_fs *mount)
 static int mount_judge(struct libmnt_fs *mount, Findings *findings)
 {
         const char *source = mnt_fs_get_source(mount), *target = mnt_fs_get_target(mount);
-        _cleanup_(freep) char *mend = NULL;
+        _cleanup_(freep) char *device = NULL, *where = NULL, *mend = NULL;
 
         if (is_mounted_dax(mount))
                 return findings_add(findings, VERDICT_OK, NULL, "%s is mounted with dax", target);
 
         /* A remount cannot change it: XFS and ext4 both refuse. */
-        mend = text_format("umount %s && mount -o dax %s %s  # and dax in /etc/fstab", target,
-                           source, target);
+        device = text_quote(source ? source : "");
+        where = text_quote(target);
+        if (device && where)
+                mend = text_format("umount %s && mount -o dax %s %s  # and dax in /etc/fstab",
+                                   where, device, where);
         if (!mend)
                 return -ENOMEM;
         return findings_add(findings, VERDICT_WARN, mend,

@@ -70,6 +70,30 @@ char *text_format(const char *format, ...)
         return text;
 }
 
+char *text_quote(const char *text)
+{
+        static const char plain[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                    "/._@:+,=-";
+        char *quoted, *at;
+
+        if (*text && text[strspn(text, plain)] == '\0')
+                return strdup(text);
+
+        quoted = malloc(4 * strlen(text) + 3);
+        if (!quoted)
+                return NULL;
+
+        at = quoted;
+        *at++ = '\'';
+        for (; *text; text++)
+                if (*text == '\'')
+                        at = stpcpy(at, "'\\''");
+                else
+                        *at++ = *text;
+        stpcpy(at, "'");
+        return quoted;
+}
+
 int findings_add(Findings *findings, Verdict verdict, const char *mend, const char *reason, ...)
 {
         _cleanup_(freep) char *mend_copy = NULL, *text = NULL;

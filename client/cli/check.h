@@ -60,6 +60,10 @@ const char *verdict_name(Verdict verdict);
 /* As asprintf(), but returns the fresh text; NULL: out of memory. */
 char *text_format(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* @text as one word of a shell command, quoted if need be: a stranger may have chosen the name that
+ * an administrator pastes. The caller frees; NULL: no memory. */
+char *text_quote(const char *text);
+
 /* Adds a finding; -ENOMEM. @mend may be NULL and is copied. */
 int findings_add(Findings *findings, Verdict verdict, const char *mend, const char *reason, ...)
         __attribute__((format(printf, 4, 5)));

@@ -203,6 +203,8 @@ Test(check, a_filesystem_is_judged_once)
         cr_assert_eq(check->probe(check, &paper.patient, &findings), 0);
         cr_assert_eq(findings.n_items, 1);
         cr_assert(strstr(findings.items[0].reason, "/mnt/pm em"));
+        cr_assert(strstr(findings.items[0].mend, "umount '/mnt/pm em' && "), "%s",
+                  findings.items[0].mend);
 }
 
 Test(check, a_cpuset_without_the_cheap_node)
@@ -227,6 +229,19 @@ Test(check, a_cpuset_without_the_cheap_node)
         /* Ours is that of the nearest cgroup above with the controller. */
         put(&paper, "sys/fs/cgroup/user.slice/cpuset.mems.effective", "0\n");
         assert_finds(&paper, "cpuset", VERDICT_FAIL, "user.slice/cpuset.mems");
+}
+
+/* A stranger may name a cgroup, and an administrator pastes what doctor says. */
+Test(check, a_name_is_one_word_to_the_shell)
+{
+        _cleanup_(paper_deinit) Paper paper;
+
+        paper_init(&paper);
+        nodeset_add(&paper.host.topology.tiers.cheap, 2);
+        put(&paper, "proc/self/cgroup", "0::/\n");
+        put(&paper, "sys/fs/cgroup/a;b'\\x2d c/cpuset.mems.effective", "0\n");
+        assert_finds(&paper, "cpuset", VERDICT_WARN,
+                     "echo 0,2 >'/sys/fs/cgroup/a;b'\\''\\x2d c/cpuset.mems'");
 }
 
 Test(check, a_cgroup_above_our_namespace_is_not_followed)
