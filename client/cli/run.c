@@ -194,7 +194,9 @@ static int run(const Arguments *arguments)
 
         r = host_tier_resolve(&placement.tier, &nodes);
         if (r < 0)
-                return error_report(r, arguments->tier ? arguments->tier : "cheap");
+                return error_report(r, arguments->policy ? arguments->policy
+                                       : arguments->tier ? arguments->tier
+                                                         : "cheap");
         code = program_check(arguments->operands, shim);
         if (code != EXITCODE_DONE)
                 return code;
