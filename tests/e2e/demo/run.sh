@@ -29,6 +29,13 @@ copies_of() {
         END { printf "%d %d\n", copied * 4096, on * 4096 }' "/proc/$1/numa_maps"
 }
 
+# The nodes of tier $1, as the daemon published them.
+nodes_of() {
+    awk -v section="[Tier $1]" '
+        /^\[/ { here = $0 == section }
+        here && sub(/^Nodes=/, "") { print }' /run/daxtierd/tiers
+}
+
 mib() {
     awk -v bytes="$1" 'BEGIN { printf "%.1f MiB", bytes / 1048576 }'
 }
@@ -75,8 +82,8 @@ measure() {
 systemctl start daxtierd
 # Onlining goes on after the service says that it is up: its tiers file appears when a node does.
 timeout 60 "$here/await-tier.sh" cheap || die "no cheap node: $(daxtier status 2>&1)"
-cheap=$(sed -n '/^\[Tier cheap\]/,/^$/s/^Nodes=//p' /run/daxtierd/tiers)
-fast=$(sed -n '/^\[Tier fast\]/,/^$/s/^Nodes=//p' /run/daxtierd/tiers)
+cheap=$(nodes_of cheap)
+fast=$(nodes_of fast)
 
 numbers=/mnt/pmem/numbers.bin
 dump=/mnt/pmem/emacs.pdmp
