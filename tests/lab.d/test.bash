@@ -2,7 +2,7 @@
 # shellcheck shell=bash
 #
 # `tests/lab test`: unit tests here, end-to-end tests in guests, and the lab's own. A test is named
-#     unit/NAME   what `meson test` runs, with sanitizers, in the build chroot
+#     unit/NAME   what `meson test` runs, with UBSan, in the build chroot
 #     lab/NAME    the lab itself (selftest.bash)
 #     NAME        tests/e2e/NAME.sh, on each kernel it names
 # An end-to-end test says in its first comment what it wants, all of it optional:
@@ -237,7 +237,8 @@ e2e_split() {
         awk -v dir="$1" '/^=== / { file = dir "/" $2 ".log"; printf "" >file; next } file { print >file }' "$1/err"
 }
 
-# unit_tests: build with sanitizers and run what `meson test` knows, in the build chroot.
+# unit_tests: build with UBSan and run what `meson test` knows, in the build chroot. (Not ASan: its runtime
+# has to come before the preload shim, and its own mappings are in the way of the tests of mappings.)
 unit_tests() {
         local suite log=$TEST_DIR/unit name result seconds started=$SECONDS
         suite=$(kernel_suite 6.12)
@@ -248,7 +249,7 @@ unit_tests() {
         package_files | (cd "$LAB_TREE" && tar -c --null -T -) | tar -C "$log/root/build/src" --no-same-owner -x
         # shellcheck disable=SC2016 # for the inner shell
         if ! in_root "$log/root" sh -ec 'cd /build/src
-                meson setup /build/out -Dauto_features=enabled -Db_sanitize=address,undefined -Db_lundef=false
+                meson setup /build/out -Dauto_features=enabled -Db_sanitize=undefined -Db_lundef=false
                 meson compile -C /build/out' >"$log/build.log" 2>&1 </dev/null; then
                 test_record fail unit/build here "$((SECONDS - started))" 'it does not build'
                 test_show "$log/build.log"
