@@ -52,6 +52,8 @@ in_root() {
                 mount -t proc proc "$root/proc"
                 mount --rbind /sys "$root/sys"
                 mount --rbind /dev "$root/dev"
+                # Two trees have the same process ids, after which Criterion names its shared memory.
+                mount -t tmpfs tmpfs "$root/dev/shm"
                 for file in resolv.conf hosts; do
                         rm -f "$root/etc/$file"
                         cat "/etc/$file" >"$root/etc/$file"
