@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/kernel/inject.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <sys/syscall.h>
+
+#include "daemon/kernel/injectarch.h"
+#include "daemon/kernel/injectcheck.h"
+#include "daemon/kernel/thread.h"
+#include "daemon/kernel/tracee.h"
+#include "policy/macro.h"
+
+/* Signals that the kernel raises for what a thread does, as bits of a mask. They stay as the target
+ * has them: while one is blocked the kernel would not tell us of it but kill. */
+#define SIGNAL_BIT(signal) (UINT64_C(1) << ((signal)-1))
+#define FAULT_SIGNALS                                                                              \
+        (SIGNAL_BIT(SIGSEGV) | SIGNAL_BIT(SIGBUS) | SIGNAL_BIT(SIGILL) | SIGNAL_BIT(SIGTRAP) |     \
+         SIGNAL_BIT(SIGFPE) | SIGNAL_BIT(SIGSYS))
+
+#define STOPS_MAX 16u
+
+static void injection_deinit(Injection *injection)
+{
+        closep(&injection->process_fd);
+        closep(&injection->thread_fd);
+}
+
+static int seize(const Injection *injection)
+{
+        uint64_t tracer = 0;
+        int r;
+
+        r = tracee_seize(injection->thread);
+        if (r == -EPERM &&
+            thread_status(injection->process_fd, injection->thread, "TracerPid:", &tracer) >= 0)
+                return tracer != 0 ? -EBUSY : -EPERM;
+
+        return r;
+}
+
+static int stop(Injection *injection)
+{
+        uint64_t asked;
+        int r;
+
+        r = injection_note(injection, INJECT_STEP_SEIZE, seize(injection));
+        if (r < 0)
+                return r;
+
+        injection->outcome.thread = injection->thread;
+        injection->outcome.flags |= INJECT_FLAG_HELD;
+        r = injection_note(injection, INJECT_STEP_FIND, injection_check_identity(injection));
+        if (r < 0)
+                return r;
+
+        asked = tracee_now_ns();
+        r = tracee_stop(injection->thread, asked + INJECT_STOP_MAX_NS);
+        if (r == -ETIMEDOUT && thread_is_runnable(injection->process_fd, injection->thread))
+                r = tracee_stop(injection->thread, asked + INJECT_BUSY_MAX_NS);
+        if (injection_note(injection, INJECT_STEP_STOP, r) < 0)
+                return r;
+
+        injection->stopped_ns = tracee_now_ns();
+        injection->outcome.stop_ns = injection->stopped_ns - asked;
+        return 0;
+}
+
+static int set_options(const Injection *injection)
+{
+        uint64_t filter;
+        int r;
+
+        r = tracee_set_options(injection->thread, true);
+        if (r >= 0 || r == -ESRCH)
+                return r;
+
+        /* We cannot suspend filters. That does not matter if it has none. */
+        r = thread_status(injection->process_fd, injection->thread, "Seccomp:", &filter);
+        if (r >= 0 && filter != 0)
+                return -EPERM;
+
+        return tracee_set_options(injection->thread, false);
+}
+
+static int prepare(Injection *injection)
+{
+        const InjectTarget *target = &injection->request->target;
+        uint64_t vdso = injection->vdso_address;
+        const uint64_t args[ARCH_CALL_ARGS] = {
+                target->start,
+                target->end - target->start,
+                (uint64_t)injection->mode,
+                injection->maxnode != 0 ? vdso + injection->nodes_offset : 0,
+                injection->maxnode,
+        };
+        struct user_regs_struct registers =
+                arch_prepare(&injection->registers, vdso + injection->vdso.call, SYS_mbind, args);
+        int r;
+
+        r = tracee_set_mask(injection->thread, ~FAULT_SIGNALS | injection->mask);
+        return r < 0 ? r : tracee_set_registers(injection->thread, &registers);
+}
+
+/* Lets the thread go as far as the call. -ETIMEDOUT: it is still where it was, which is so if its
+ * cgroup is frozen. */
+static int resume_to_call(const Injection *injection, TraceeStop *ret_stop)
+{
+        uint64_t now = tracee_now_ns();
+        TraceeStop at = {};
+        int r;
+
+        r = tracee_resume_to_syscall(injection->thread);
+        if (r < 0)
+                return r;
+
+        r = tracee_wait(injection->thread, now + INJECT_STOP_MAX_NS, ret_stop);
+        if (r == -ETIMEDOUT && thread_is_runnable(injection->process_fd, injection->thread))
+                r = tracee_wait(injection->thread, now + INJECT_BUSY_MAX_NS, ret_stop);
+        if (r != -ETIMEDOUT)
+                return r;
+
+        r = tracee_interrupt(injection->thread);
+        if (r >= 0)
+                r = tracee_wait(injection->thread, TRACEE_NO_DEADLINE, &at);
+        if (r < 0)
+                return r;
+        if (at.kind == STOP_TRAP)
+                return -ETIMEDOUT;
+
+        *ret_stop = at;
+        return 0;
+}
+
+/* Instead of making the call the thread is about to take a signal: the kernel found fault with what
+ * we prepared, or it is the program's own and goes to it once all is put back. */
+static int take_signal(Injection *injection, int signal)
+{
+        bool fault = false;
+        int r;
+
+        r = tracee_signal_is_fault(injection->thread, &fault);
+        if (r < 0)
+                return r;
+        if (!fault)
+                injection->signal = signal;
+
+        return fault ? -EFAULT : -EAGAIN;
+}
+
+static int enter(Injection *injection)
+{
+        TraceeStop at = { .kind = STOP_TRAP };
+        uint64_t number = 0;
+        bool entry = false;
+        int r = 0;
+
+        /* Each SIGSTOP that comes now is one more stop on the way. */
+        for (unsigned i = 0; r >= 0 && at.kind == STOP_TRAP; i++)
+                r = i < STOPS_MAX ? resume_to_call(injection, &at) : -EAGAIN;
+        if (r < 0)
+                return r;
+        if (at.kind == STOP_SIGNAL)
+                return take_signal(injection, at.signal);
+
+        r = tracee_syscall(injection->thread, &entry, &number);
+        if (r < 0)
+                return r;
+
+        return entry && number == SYS_mbind ? 0 : -EBADMSG;
+}
+
+/* Through the call. That may wait for the target's memory map, for as long as another of its threads
+ * holds it; a thread of the target that called mbind() itself would wait just so. */
+static int call(Injection *injection)
+{
+        struct user_regs_struct registers;
+        TraceeStop at = {};
+        size_t size;
+        int r;
+
+        do {
+                r = tracee_resume_to_syscall(injection->thread);
+                if (r >= 0)
+                        r = tracee_wait(injection->thread, TRACEE_NO_DEADLINE, &at);
+        } while (r >= 0 && at.kind != STOP_SYSCALL);
+        if (r >= 0)
+                r = tracee_get_registers(injection->thread, &registers, &size);
+        if (r < 0)
+                return r;
+
+        injection->outcome.result = (int32_t)arch_result(&registers);
+        return 0;
+}
+
+/* A failure in here leaves as little behind as success: all is put back in restore(). */
+static int run(Injection *injection)
+{
+        int r;
+
+        r = injection_note(injection, INJECT_STEP_PREPARE, prepare(injection));
+        if (r >= 0)
+                r = injection_note(injection, INJECT_STEP_ENTER, enter(injection));
+        if (r >= 0)
+                r = injection_note(injection, INJECT_STEP_CALL, call(injection));
+
+        return r;
+}
+
+static int restore(const Injection *injection)
+{
+        int r;
+
+        r = tracee_set_mask(injection->thread, injection->mask);
+        return r < 0 ? r : tracee_set_registers(injection->thread, &injection->registers);
+}
+
+static int transact(Injection *injection)
+{
+        int r;
+
+        r = injection_check_thread(injection);
+        if (r >= 0)
+                r = injection_check_memory(injection);
+        if (r >= 0)
+                r = injection_note(injection, INJECT_STEP_SECCOMP, set_options(injection));
+        if (r >= 0)
+                r = injection_note(injection, INJECT_STEP_PREPARE,
+                                   tracee_get_mask(injection->thread, &injection->mask));
+        if (r >= 0 && tracee_now_ns() >= injection_pause_deadline(injection))
+                r = injection_note(injection, INJECT_STEP_PAUSE, -ETIME);
+        if (r < 0) {
+                /* Refused; yet the stop alone made the wait fail. */
+                if (injection->cured)
+                        tracee_set_registers(injection->thread, &injection->registers);
+                return r;
+        }
+
+        r = run(injection);
+        if (restore(injection) < 0 && r >= 0)
+                r = injection_note(injection, INJECT_STEP_RESTORE, -ESRCH);
+        return r;
+}
+
+/* A thread that was killed meanwhile has to be reaped by us before its parent hears of it. */
+static bool is_gone(const Injection *injection)
+{
+        TraceeStop at;
+        int r;
+
+        do
+                r = tracee_wait(injection->thread, tracee_now_ns() + INJECT_STOP_MAX_NS, &at);
+        while (r >= 0);
+
+        return r == -ESRCH;
+}
+
+static void let_go(Injection *injection)
+{
+        InjectOutcome *outcome = &injection->outcome;
+        int r;
+
+        r = tracee_detach(injection->thread, injection->signal);
+        if (r < 0 && outcome->error == 0)
+                injection_note(injection, INJECT_STEP_DETACH, r);
+        if (r >= 0 || is_gone(injection))
+                outcome->flags &= ~INJECT_FLAG_HELD;
+        if (r >= 0 && injection->cured)
+                outcome->flags |= INJECT_FLAG_CURED;
+        outcome->pause_ns = tracee_now_ns() - injection->stopped_ns;
+}
+
+void inject_mbind(const InjectRequest *request, InjectOutcome *ret_outcome)
+{
+        _cleanup_(injection_deinit) Injection injection = {
+                .request = request,
+                .outcome = { .version = INJECT_VERSION },
+                .process_fd = -1,
+                .thread_fd = -1,
+        };
+        sigset_t all, before;
+
+        /* Between prepare() and restore() only SIGKILL may end us: it would end the target too. */
+        sigfillset(&all);
+        sigprocmask(SIG_SETMASK, &all, &before);
+
+        if (injection_make_ready(&injection) >= 0 && stop(&injection) >= 0)
+                transact(&injection);
+        if (injection.stopped_ns != 0)
+                let_go(&injection);
+        else if (injection.outcome.error == -ESRCH && injection.outcome.thread != 0 &&
+                 is_gone(&injection))
+                injection.outcome.flags &= ~INJECT_FLAG_HELD;
+
+        sigprocmask(SIG_SETMASK, &before, NULL);
+        *ret_outcome = injection.outcome;
+}

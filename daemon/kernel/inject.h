@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* One mbind(2), run by a thread of another process: there is no process_mbind(). A transaction: stop
+ * one thread, prepare, call, restore, resume. Not a byte of the target's memory is written.
+ *
+ * The structs are also what the injector's socket carries, so their members have fixed widths and no
+ * padding. */
+
+#include <assert.h>
+#include <stdint.h>
+
+#include "policy/nodeset.h"
+
+typedef enum InjectStep InjectStep;
+typedef struct InjectTarget InjectTarget;
+typedef struct InjectRequest InjectRequest;
+typedef struct InjectOutcome InjectOutcome;
+
+/* Changes whenever one of the structs does; an injector of another version refuses. */
+#define INJECT_VERSION 1u
+
+/* A target that does not stop within this long is let go: it sleeps uninterruptibly. */
+#define INJECT_STOP_MAX_NS UINT64_C(20000000)
+
+/* The same for one that would stop, or go on, but has to wait for a CPU. */
+#define INJECT_BUSY_MAX_NS UINT64_C(500000000)
+
+/* Where a transaction failed. Up to INJECT_STEP_PAUSE the target was at most stopped for a moment;
+ * nothing of it was changed. */
+enum InjectStep {
+        INJECT_DONE,          /* the call was made, .result has its answer */
+        INJECT_STEP_REQUEST,  /* the request makes no sense */
+        INJECT_STEP_FIND,     /* the process is gone, or another has its pid */
+        INJECT_STEP_THREAD,   /* none of its threads can be stopped safely now */
+        INJECT_STEP_SEIZE,    /* PTRACE_SEIZE */
+        INJECT_STEP_STOP,     /* the thread did not stop */
+        INJECT_STEP_ABI,      /* not a program of this machine's own ABI */
+        INJECT_STEP_DISPATCH, /* Syscall User Dispatch is on */
+        INJECT_STEP_RSEQ,     /* inside a restartable sequence */
+        INJECT_STEP_VMA,      /* the mapping is no longer the one that was asked for */
+        INJECT_STEP_VDSO,     /* the target has no vdso like ours to take an instruction from */
+        INJECT_STEP_NODES,    /* no node mask like this in the vdso */
+        INJECT_STEP_SECCOMP,  /* it has a filter that we may not suspend */
+        INJECT_STEP_PAUSE,    /* the checks alone took as long as the target may be stopped */
+        INJECT_STEP_PREPARE,  /* registers and signal mask */
+        INJECT_STEP_ENTER,    /* the thread did not reach the call */
+        INJECT_STEP_CALL,     /* it did not come back from it: the process was killed */
+        INJECT_STEP_RESTORE, /* registers and signal mask; only a process being killed fails here */
+        INJECT_STEP_DETACH,  /* likewise */
+        INJECT_STEP_LAST = INJECT_STEP_DETACH,
+};
+
+/* A process, and which of its memory. */
+struct InjectTarget {
+        int32_t pid;
+        uint32_t dev_major; /* of the mapped file, as maps has it; all 0: anonymous memory */
+        uint32_t dev_minor;
+        uint32_t reserved;   /* 0 */
+        uint64_t start_time; /* process_start_time() */
+        uint64_t inode;
+        uint64_t vma_start;  /* an address, and */
+        uint64_t vma_offset; /* the place in the file that is mapped there */
+        uint64_t start;      /* the range to place: whole pages */
+        uint64_t end;
+};
+
+/* What to do there. */
+struct InjectRequest {
+        uint32_t version;      /* INJECT_VERSION */
+        uint32_t strict;       /* 1: bind. 0: prefer */
+        uint64_t pause_max_ns; /* longest stop of the target that is acceptable */
+        InjectTarget target;
+        NodeSet nodes; /* empty: back to the default policy */
+};
+
+/* Bits of InjectOutcome.flags. */
+#define INJECT_FLAG_HELD       1u /* see inject_mbind() */
+#define INJECT_FLAG_FIRST_NODE 2u /* the policy has only the first of .nodes */
+#define INJECT_FLAG_CURED      4u /* a wait that our stop made fail with EINTR was restarted */
+
+struct InjectOutcome {
+        uint32_t version;
+        uint32_t step;     /* InjectStep: INJECT_DONE, or where .error arose */
+        int32_t error;     /* of the mechanism: 0 or -errno */
+        int32_t result;    /* of the remote mbind(): 0 or -errno. Only if .error is 0 */
+        int32_t thread;    /* which thread was stopped; 0: none */
+        uint32_t flags;    /* INJECT_FLAG_* */
+        uint64_t stop_ns;  /* from asking the thread to stop until it had stopped */
+        uint64_t pause_ns; /* from there until it was let go; 0: it never stopped */
+};
+
+static_assert(sizeof(InjectTarget) == 64, "no padding");
+static_assert(sizeof(InjectRequest) == 16 + 64 + NODESET_MAX / 8, "no padding");
+static_assert(sizeof(InjectOutcome) == 40, "no padding");
+
+/* Prefers (PREFERRED, PREFERRED_MANY) or, when strict, binds the range to the nodes. Always fills
+ * @ret_outcome.
+ *
+ * For the time of the call it blocks all of the caller's signals and consumes SIGCHLD; the caller
+ * may have no other children whose state it waits for with SIGCHLD.
+ *
+ * With INJECT_FLAG_HELD the target did not stop, and without a stop the kernel detaches a tracer only
+ * when it exits: so the caller must exit, soon. */
+void inject_mbind(const InjectRequest *request, InjectOutcome *ret_outcome);
+
+/* "stop", "seccomp", …; stable, for programs. NULL: no such step. */
+const char *inject_step_name(uint32_t step);
+
+/* A sentence: what could not be done, why, and what to do. Of a call that was made, see .result. */
+const char *inject_step_text(uint32_t step, int error);

@@ -1,0 +1,253 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/kernel/injectcheck.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <numaif.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "daemon/kernel/injectarch.h"
+#include "daemon/kernel/process.h"
+#include "daemon/kernel/thread.h"
+#include "daemon/kernel/tracee.h"
+#include "daemon/kernel/vmas.h"
+#include "policy/macro.h"
+
+int injection_note(Injection *injection, InjectStep step, int r)
+{
+        if (r < 0) {
+                injection->outcome.step = step;
+                injection->outcome.error = r;
+        }
+        return r;
+}
+
+static int check_request(const InjectRequest *request)
+{
+        const InjectTarget *target = &request->target;
+        uint64_t page_mask = (uint64_t)sysconf(_SC_PAGESIZE) - 1;
+
+        if (request->version != INJECT_VERSION)
+                return -EPROTO;
+        if (target->pid <= 0 || target->start >= target->end || target->start < target->vma_start ||
+            ((target->start | target->end | target->vma_start) & page_mask) != 0)
+                return -EINVAL;
+
+        return 0;
+}
+
+static int check_start_time(const Injection *injection)
+{
+        uint64_t start_time;
+        int r;
+
+        r = process_start_time(injection->process_fd, &start_time);
+        if (r < 0)
+                return r;
+
+        return start_time == injection->request->target.start_time ? 0 : -ESRCH;
+}
+
+static int find_process(Injection *injection)
+{
+        _cleanup_(closep) int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        int r;
+
+        if (proc_fd < 0)
+                return -errno;
+
+        r = process_open(proc_fd, injection->request->target.pid, &injection->process_fd);
+        return r < 0 ? r : check_start_time(injection);
+}
+
+/* Mode and node mask. Several nodes if the vdso happens to have such a mask, else the first. */
+static int choose_nodes(Injection *injection)
+{
+        const NodeSet *nodes = &injection->request->nodes;
+        const Vdso *vdso = &injection->vdso;
+        NodeSet first = {};
+        int r;
+
+        injection->mode = MPOL_DEFAULT;
+        if (nodeset_is_empty(nodes))
+                return 0;
+
+        injection->mode = injection->request->strict ? MPOL_BIND
+                          : nodeset_count(nodes) > 1 ? MPOL_PREFERRED_MANY
+                                                     : MPOL_PREFERRED;
+        r = vdso_find_nodes(vdso->image, vdso->size, nodes, &injection->nodes_offset,
+                            &injection->maxnode);
+        /* To bind to fewer nodes than was asked for would run out of memory where it need not. */
+        if (r != -ENOENT || nodeset_count(nodes) == 1 || injection->request->strict)
+                return r;
+
+        nodeset_add(&first, (unsigned)nodeset_next(nodes, 0));
+        injection->mode = MPOL_PREFERRED;
+        injection->outcome.flags |= INJECT_FLAG_FIRST_NODE;
+        return vdso_find_nodes(vdso->image, vdso->size, &first, &injection->nodes_offset,
+                               &injection->maxnode);
+}
+
+static int find_thread(Injection *injection)
+{
+        char path[32];
+        int r;
+
+        r = thread_choose(injection->process_fd, injection->request->target.pid,
+                          &injection->thread);
+        if (r < 0)
+                return r;
+
+        snprintf(path, sizeof(path), "task/%d", injection->thread);
+        injection->thread_fd =
+                openat(injection->process_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        return injection->thread_fd < 0 ? process_result(injection->process_fd, -errno) : 0;
+}
+
+static InjectStep vdso_step(int error)
+{
+        return error == -ESRCH     ? INJECT_STEP_FIND
+               : error == -ENOEXEC ? INJECT_STEP_ABI
+               : error == -ETIME   ? INJECT_STEP_PAUSE
+                                   : INJECT_STEP_VDSO;
+}
+
+static int find_vdso(Injection *injection)
+{
+        int r;
+
+        r = vdso_locate(injection->thread_fd, &injection->vdso_address);
+        if (r < 0)
+                return r;
+
+        return vdso_compare(&injection->vdso, injection->thread, injection->vdso_address);
+}
+
+int injection_make_ready(Injection *injection)
+{
+        int r;
+
+        r = injection_note(injection, INJECT_STEP_REQUEST, check_request(injection->request));
+        if (r >= 0)
+                r = injection_note(injection, INJECT_STEP_VDSO, vdso_own(&injection->vdso));
+        if (r >= 0)
+                r = injection_note(injection, INJECT_STEP_NODES, choose_nodes(injection));
+        if (r >= 0)
+                r = injection_note(injection, INJECT_STEP_FIND, find_process(injection));
+        if (r >= 0) {
+                r = find_thread(injection);
+                injection_note(injection, r == -ESRCH ? INJECT_STEP_FIND : INJECT_STEP_THREAD, r);
+        }
+        if (r >= 0) {
+                r = find_vdso(injection);
+                injection_note(injection, vdso_step(r), r);
+        }
+
+        return r;
+}
+
+int injection_check_identity(const Injection *injection)
+{
+        /* An open directory of proc stays with its thread, and dies with it. */
+        if (faccessat(injection->thread_fd, "stat", F_OK, 0) < 0)
+                return -ESRCH;
+
+        return check_start_time(injection);
+}
+
+uint64_t injection_pause_deadline(const Injection *injection)
+{
+        uint64_t end;
+
+        return __builtin_add_overflow(injection->stopped_ns, injection->request->pause_max_ns, &end)
+                       ? TRACEE_NO_DEADLINE
+                       : end;
+}
+
+/* The range still holds what it held when the request was made, wherever its VMAs were split. */
+static int check_range(const Injection *injection, Vmas *vmas)
+{
+        const InjectTarget *target = &injection->request->target;
+        Vma vma;
+        int r;
+
+        for (uint64_t at = target->start; at < target->end; at = vma.end) {
+                r = vmas_find(vmas, at, injection_pause_deadline(injection), &vma);
+                if (r < 0)
+                        return r == -EFAULT ? -ESTALE : r;
+                if (vma.shared || vma.inode != target->inode ||
+                    vma.dev_major != target->dev_major || vma.dev_minor != target->dev_minor)
+                        return -ESTALE;
+                if (vma.inode != 0 &&
+                    vma.offset - vma.start != target->vma_offset - target->vma_start)
+                        return -ESTALE;
+        }
+
+        return 0;
+}
+
+/* Once more: the process may have executed another program since. */
+static int check_vdso(Injection *injection, Vmas *vmas)
+{
+        Vma vma;
+        int r;
+
+        r = find_vdso(injection);
+        if (r < 0)
+                return r;
+
+        r = vmas_find(vmas, injection->vdso_address, injection_pause_deadline(injection), &vma);
+        if (r < 0)
+                return r;
+
+        return vma.executable && vma.end - injection->vdso_address >= injection->vdso.size
+                       ? 0
+                       : -EMEDIUMTYPE;
+}
+
+int injection_check_memory(Injection *injection)
+{
+        _cleanup_(vmas_close) Vmas vmas;
+        int r;
+
+        r = vmas_open(injection->thread_fd, false, &vmas);
+        if (r >= 0)
+                r = check_range(injection, &vmas);
+        if (injection_note(injection, r == -ETIME ? INJECT_STEP_PAUSE : INJECT_STEP_VMA, r) < 0)
+                return r;
+
+        r = check_vdso(injection, &vmas);
+        return injection_note(injection, vdso_step(r), r);
+}
+
+int injection_check_thread(Injection *injection)
+{
+        bool dispatch = false, inside = false;
+        size_t size = 0;
+        int r;
+
+        r = injection_note(injection, INJECT_STEP_ABI,
+                           tracee_get_registers(injection->thread, &injection->registers, &size));
+        if (r < 0)
+                return r;
+        if (!arch_is_native(&injection->registers, size))
+                return injection_note(injection, INJECT_STEP_ABI, -ENOEXEC);
+        injection->cured = arch_cure(&injection->registers);
+
+        r = injection_note(injection, INJECT_STEP_DISPATCH,
+                           tracee_has_dispatch(injection->thread, &dispatch));
+        if (r < 0)
+                return r;
+        if (dispatch)
+                return injection_note(injection, INJECT_STEP_DISPATCH, -EOPNOTSUPP);
+
+        /* The kernel would see the thread outside of its sequence, and not abort that. */
+        r = injection_note(injection, INJECT_STEP_RSEQ,
+                           tracee_in_rseq(injection->thread,
+                                          arch_instruction(&injection->registers), &inside));
+        if (r < 0)
+                return r;
+
+        return inside ? injection_note(injection, INJECT_STEP_RSEQ, -EAGAIN) : 0;
+}
