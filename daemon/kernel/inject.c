@@ -2,12 +2,16 @@
 #include "daemon/kernel/inject.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "daemon/kernel/injectarch.h"
 #include "daemon/kernel/injectcheck.h"
+#include "daemon/kernel/process.h"
 #include "daemon/kernel/thread.h"
 #include "daemon/kernel/tracee.h"
 #include "policy/macro.h"
@@ -27,17 +31,40 @@ static void injection_deinit(Injection *injection)
         closep(&injection->thread_fd);
 }
 
+/* Whether @tracer is another worker of the injector: busy with the same thread, or about to let it go
+ * by exiting. */
+static bool is_sibling(pid_t tracer)
+{
+        _cleanup_(closep) int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                              tracer_fd = -1;
+        uint64_t parent;
+
+        return proc_fd >= 0 && process_open(proc_fd, tracer, &tracer_fd) >= 0 &&
+               thread_status(tracer_fd, tracer, "PPid:", &parent) >= 0 &&
+               (pid_t)parent == getppid();
+}
+
 static int seize(const Injection *injection)
 {
         uint64_t tracer = 0;
         int r;
 
         r = tracee_seize(injection->thread);
-        if (r == -EPERM &&
-            thread_status(injection->process_fd, injection->thread, "TracerPid:", &tracer) >= 0)
-                return tracer != 0 ? -EBUSY : -EPERM;
+        if (r != -EPERM ||
+            thread_status(injection->process_fd, injection->thread, "TracerPid:", &tracer) < 0)
+                return r;
+        if (tracer == 0)
+                return -EPERM;
 
-        return r;
+        return is_sibling((pid_t)tracer) ? -EAGAIN : -EBUSY;
+}
+
+static bool is_in_state(const Injection *injection, const char *states)
+{
+        char state;
+
+        return thread_state(injection->process_fd, injection->thread, &state) >= 0 &&
+               strchr(states, state);
 }
 
 static int stop(Injection *injection)
@@ -57,7 +84,8 @@ static int stop(Injection *injection)
 
         asked = tracee_now_ns();
         r = tracee_stop(injection->thread, asked + INJECT_STOP_MAX_NS);
-        if (r == -ETIMEDOUT && thread_is_runnable(injection->process_fd, injection->thread))
+        /* Only one that waits uninterruptibly is given up: any other has stopped by now, or will. */
+        if (r == -ETIMEDOUT && !is_in_state(injection, "DZX"))
                 r = tracee_stop(injection->thread, asked + INJECT_BUSY_MAX_NS);
         if (injection_note(injection, INJECT_STEP_STOP, r) < 0)
                 return r;
@@ -116,7 +144,7 @@ static int resume_to_call(const Injection *injection, TraceeStop *ret_stop)
                 return r;
 
         r = tracee_wait(injection->thread, now + INJECT_STOP_MAX_NS, ret_stop);
-        if (r == -ETIMEDOUT && thread_is_runnable(injection->process_fd, injection->thread))
+        if (r == -ETIMEDOUT && is_in_state(injection, "R"))
                 r = tracee_wait(injection->thread, now + INJECT_BUSY_MAX_NS, ret_stop);
         if (r != -ETIMEDOUT)
                 return r;

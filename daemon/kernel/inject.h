@@ -23,8 +23,10 @@ typedef struct InjectOutcome InjectOutcome;
 /* A target that does not stop within this long is let go: it sleeps uninterruptibly. */
 #define INJECT_STOP_MAX_NS UINT64_C(20000000)
 
-/* The same for one that would stop, or go on, but has to wait for a CPU. */
-#define INJECT_BUSY_MAX_NS UINT64_C(500000000)
+/* The same for one that would stop, or go on, but has to wait for a CPU. It must be long: a wait that
+ * has been interrupted, but whose thread was then let go before it stopped, fails with EINTR, and
+ * nobody is there to cure it. */
+#define INJECT_BUSY_MAX_NS UINT64_C(30000000000)
 
 /* Where a transaction failed. Up to INJECT_STEP_PAUSE the target was at most stopped for a moment;
  * nothing of it was changed. */

@@ -74,6 +74,8 @@ const char *inject_step_text(uint32_t step, int error)
                        "daxtierd and daxtierd-injector.";
         if (step == INJECT_STEP_SEIZE && error == -EBUSY)
                 return "Another process traces this one (gdb, strace); detach that, or wait.";
+        if (step == INJECT_STEP_SEIZE && error == -EAGAIN)
+                return "Another call is just being made in the process; it is tried again.";
         if (error == -ESRCH)
                 return step_texts[step < INJECT_STEP_PREPARE ? INJECT_STEP_FIND : INJECT_STEP_CALL]
                         .text;

@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +28,7 @@
 #define ENTRY_SIZE 32u
 
 /* The letter behind the name, which is in brackets and may hold any byte. */
-static int read_state(int process_fd, pid_t tid, char *ret_state)
+int thread_state(int process_fd, pid_t tid, char *ret_state)
 {
         char path[32], text[STAT_TEXT_MAX];
         const char *at;
@@ -44,13 +45,6 @@ static int read_state(int process_fd, pid_t tid, char *ret_state)
 
         *ret_state = at[2];
         return 0;
-}
-
-bool thread_is_runnable(int process_fd, pid_t tid)
-{
-        char state;
-
-        return read_state(process_fd, tid, &state) >= 0 && state == 'R';
 }
 
 /* A thread that sleeps: what it sleeps in tells whether a stop goes unnoticed. */
@@ -73,7 +67,7 @@ static ThreadFitness thread_fitness(int process_fd, pid_t tid, bool *alive)
 {
         char state;
 
-        if (read_state(process_fd, tid, &state) < 0 || state == 'Z' || state == 'X')
+        if (thread_state(process_fd, tid, &state) < 0 || state == 'Z' || state == 'X')
                 return THREAD_UNFIT;
 
         *alive = true;
@@ -102,7 +96,7 @@ static int list_threads(int process_fd, char *names, size_t size)
 
 int thread_choose(int process_fd, pid_t pid, pid_t *ret_tid)
 {
-        _Alignas(struct dirent64) char names[THREAD_LOOK_MAX * ENTRY_SIZE];
+        _Alignas(struct dirent64) char names[THREAD_LOOK_MAX * ENTRY_SIZE] = {};
         bool alive = false;
         ThreadFitness best = thread_fitness(process_fd, pid, &alive);
         pid_t tid = pid;

@@ -4,7 +4,6 @@
 /* Which thread of a process to stop. Any will do, as mbind() acts on the memory that all share; but
  * not each can be stopped without its noticing. */
 
-#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -22,8 +21,8 @@ typedef enum ThreadFitness {
 /* A decimal field of the thread's status, as "Seccomp:". -EBADMSG: it has none of that name. */
 int thread_status(int process_fd, pid_t tid, const char *field, uint64_t *ret_value);
 
-/* Whether it has a CPU or waits for one. */
-bool thread_is_runnable(int process_fd, pid_t tid);
+/* The letter that stat has: R, S, D, T, t, Z, X, ... */
+int thread_state(int process_fd, pid_t tid, char *ret_state);
 
 /* The main thread if it waits, else the fittest of the first THREAD_LOOK_MAX. -EAGAIN: all are
  * unfit at the moment. -ESRCH: none is left. */

@@ -3,9 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <linux/ioctl.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -115,23 +114,58 @@ static int skip_line(Vmas *vmas)
         }
 }
 
+/* A number and the character behind it. maps_parse_line() would allocate the name. */
+static bool take_number(const char **text, int base, char delimiter, uint64_t *ret_value)
+{
+        char *end;
+        uint64_t value;
+
+        value = strtoull(*text, &end, base);
+        if (end == *text || *end != delimiter)
+                return false;
+
+        *text = end + 1;
+        *ret_value = value;
+        return true;
+}
+
+static int parse_line(const char *text, Vma *ret_vma)
+{
+        uint64_t major, minor;
+        Vma vma = {};
+
+        if (!take_number(&text, 16, '-', &vma.start) || !take_number(&text, 16, ' ', &vma.end) ||
+            strcspn(text, " ") != strlen("r-xp"))
+                return -EBADMSG;
+        vma.executable = text[2] == 'x';
+        vma.shared = text[3] == 's';
+        text += strlen("r-xp ");
+
+        if (!take_number(&text, 16, ' ', &vma.offset) || !take_number(&text, 16, ':', &major) ||
+            !take_number(&text, 16, ' ', &minor))
+                return -EBADMSG;
+        vma.dev_major = (uint32_t)major;
+        vma.dev_minor = (uint32_t)minor;
+        /* Blank and name, or the end of the line. */
+        vma.inode = strtoull(text, NULL, 10);
+
+        *ret_vma = vma;
+        return 0;
+}
+
 static int next_line(Vmas *vmas, Vma *ret_vma)
 {
-        char permissions[5];
-        Vma vma = {};
+        Vma vma;
         int r;
 
         r = fill(vmas);
         if (r <= 0)
                 return r < 0 ? r : -EFAULT;
-        if (sscanf(vmas->text + vmas->used,
-                   "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %" SCNx32 ":%" SCNx32 " %" SCNu64,
-                   &vma.start, &vma.end, permissions, &vma.offset, &vma.dev_major, &vma.dev_minor,
-                   &vma.inode) != 7)
-                return -EBADMSG;
 
-        vma.executable = permissions[2] == 'x';
-        vma.shared = permissions[3] == 's';
+        r = parse_line(vmas->text + vmas->used, &vma);
+        if (r < 0)
+                return r;
+
         r = skip_line(vmas);
         if (r < 0)
                 return r;

@@ -41,7 +41,7 @@ ParameterizedTest(Wait *wait, inject, a_wait_goes_on)
 
         target_await_state(&target, (char[]){ wait->state, '\0' });
         for (int i = 0; i < times; i++) {
-                InjectOutcome outcome = inject_elsewhere(&request);
+                InjectOutcome outcome = inject_until_done(&request);
 
                 if (timed && i > 0 && outcome.error == -ESRCH)
                         break; /* a slow machine: it has slept enough */
@@ -129,7 +129,7 @@ Test(inject, static_programs)
         for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
                 Target target = target_new_of("INJECT_TARGET_STATIC", modes[i]);
                 InjectRequest request = target_request(&target);
-                InjectOutcome outcome = inject_elsewhere(&request);
+                InjectOutcome outcome = inject_until_done(&request);
 
                 assert_done(outcome);
                 cr_assert_eq(target_policy(&target), VMA_POLICY_PREFERRED);
@@ -146,7 +146,7 @@ Test(inject, own_user_pid_and_mount_namespaces)
 
         snprintf(path, sizeof(path), "task/%d/children", target.child);
         cr_assert_gt(attr_read(target.process_fd, path, text, sizeof(text)), 0);
-        target.pid = atoi(text);
+        target.pid = (pid_t)strtol(text, NULL, 10);
         close(target.process_fd);
         target.process_fd = inject_open_process(target.pid);
         request = target_request(&target);
