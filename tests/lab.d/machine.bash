@@ -212,7 +212,8 @@ machine_disk() {
 # machine_alive: is the guest still there? (A process we have not waited for yet is not.)
 machine_alive() {
         local stat
-        { stat=$(<"/proc/$MACHINE_PID/stat"); } 2>/dev/null || return 1
+        # Not $(<file): a read that fails, as of a process that has just gone, ends the whole shell.
+        { read -r stat <"/proc/$MACHINE_PID/stat"; } 2>/dev/null || return 1
         [[ ${stat##*) } != Z* ]]
 }
 
