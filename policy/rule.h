@@ -56,6 +56,8 @@ struct Rule {
         char *cgroup; /* never NULL in a rule that rule_parse() made */
         char *exe;    /* NULL: any */
         char *user;   /* NULL: any */
+        bool has_uid; /* .uid is .user's; without it a rule with a user matches nobody */
+        uint32_t uid;
         CowRule cow;
         AnonRule anon;
         Limits limits;

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "policy/mapping.h"
+#include "policy/rule.h"
+#include "policy/tier.h"
+
+typedef struct Budget Budget;
+typedef struct Intent Intent;
+typedef struct Placed Placed;
+typedef struct Plan Plan;
+
+/* How a mapping under policy is, in one word. */
+typedef enum MappingState {
+        MAPPING_PLACED,  /* it has the policy, and so are its copies */
+        MAPPING_PLACING, /* something is yet to be done, or being done */
+        MAPPING_PARTIAL, /* it has the policy, but copies are elsewhere */
+        MAPPING_SKIPPED, /* left alone, on purpose */
+        MAPPING_FAILED,  /* could not be done */
+        MAPPING_STATES,
+} MappingState;
+
+/* What there is to do about one. */
+typedef enum PlanAction {
+        PLAN_NOTHING = 0,
+        PLAN_PLACE = 1 << 0,   /* give the mapping its policy */
+        PLAN_RELEASE = 1 << 1, /* take the one that we gave it away again */
+        PLAN_MOVE = 1 << 2,    /* move the copies that are elsewhere */
+} PlanAction;
+
+/* Why a mapping is not simply placed; PLAN_REASON_NONE: it is, or will be. */
+typedef enum PlanReason {
+        PLAN_REASON_NONE,
+        PLAN_REASON_HANDS_OFF,  /* Tier=default */
+        PLAN_REASON_NO_NODE,    /* the tier has no node now */
+        PLAN_REASON_CPUSET,     /* none that the process' cpuset allows */
+        PLAN_REASON_OWN_POLICY, /* it has a memory policy of its own */
+        PLAN_REASON_CHEAP_MAX,  /* the cgroup has its CheapMax= on the cheap tier */
+        PLAN_REASON_LEFT,       /* Existing=leave */
+} PlanReason;
+
+/* What one process may have, from its rule and the machine. */
+struct Intent {
+        const CowRule *cow;
+        int error;        /* of resolving the tier: -ENXIO, it has no node */
+        NodeSet nodes;    /* where its copies should be; empty: hands off */
+        bool has_allowed; /* its cgroup has a cpuset: */
+        NodeSet allowed;
+};
+
+/* The only thing that comes back from what was done: what is left to be spent. */
+struct Budget {
+        bool cheap_exhausted; /* CheapMax= is reached, and .nodes is the cheap tier */
+};
+
+/* One mapping and its copies, as just seen. Bytes. */
+struct Placed {
+        VmaPolicy policy;
+        const NodeSet *policy_nodes;
+        const NodeSet *given; /* the nodes that we gave it at another time; NULL: we did not */
+        uint64_t cow_bytes;
+        uint64_t wanted_bytes; /* of these: on .nodes, or in swap, where no node has them */
+};
+
+struct Plan {
+        MappingState state;
+        PlanReason reason;
+        unsigned actions; /* PlanAction */
+};
+
+/* The nodes that the rule's tier stands for, for a process in a cgroup that may use @allowed (NULL:
+ * any). Always fills @ret_intent. */
+void intent_build(const CowRule *cow, const Tiers *tiers, const NodeSet *allowed,
+                  Intent *ret_intent);
+
+/* What to do about one mapping that cow_match() took. */
+Plan plan_build(const Intent *intent, const Budget *budget, const Placed *placed);
+
+/* "placed", …: as `daxtier list` has it. */
+const char *mapping_state_name(MappingState state);
+
+/* A sentence for people: why, and what to do about it. "" for none. */
+const char *plan_reason_text(PlanReason reason);
