@@ -104,3 +104,20 @@ int backing_node_of_char(int sys_fd, uint32_t major, uint32_t minor, int *ret_no
         r = node_read(sys_fd, path, ret_node);
         return r == -ENOENT ? -ENODATA : r;
 }
+
+int backing_may_be_dax(int sys_fd, uint32_t major, uint32_t minor)
+{
+        static const char *const queues[] = { "queue/dax",
+                                              "../queue/dax" }; /* a partition has none */
+        uint64_t dax = 1;
+
+        for (size_t i = 0; i < ARRAY_SIZE(queues); i++) {
+                char path[64];
+
+                snprintf(path, sizeof(path), "dev/block/%u:%u/%s", major, minor, queues[i]);
+                if (attr_read_u64(sys_fd, path, &dax) >= 0)
+                        break;
+        }
+
+        return dax != 0;
+}

@@ -15,3 +15,7 @@ int backing_node_of_block(int sys_fd, uint32_t major, uint32_t minor, int *ret_n
 
 /* @major and @minor: st_rdev of /dev/daxX.Y. */
 int backing_node_of_char(int sys_fd, uint32_t major, uint32_t minor, int *ret_node);
+
+/* Whether files on this block device can be DAX at all: 0, no; 1, maybe. Where there is no such block
+ * device (virtiofs, btrfs), or the kernel does not say, maybe. */
+int backing_may_be_dax(int sys_fd, uint32_t major, uint32_t minor);

@@ -9,6 +9,7 @@
 
 #include "daemon/kernel/attr.h"
 #include "daemon/kernel/directory.h"
+#include "daemon/kernel/user.h"
 #include "policy/macro.h"
 
 typedef struct Candidate Candidate;
@@ -374,6 +375,8 @@ int rules_load(int root_fd, Rule **ret_rules, size_t *ret_n_rules, ConfigError *
                         rules_free(rules, i);
                         return r;
                 }
+                /* A user who is yet to be made, or whose server is away, is no error. */
+                rules[i].has_uid = rules[i].user && user_find(rules[i].user, &rules[i].uid) >= 0;
         }
 
         *ret_rules = rules;

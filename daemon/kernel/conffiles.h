@@ -37,7 +37,8 @@ void conffiles_free(ConfFile *files, size_t n_files);
 /* daxtierd.conf and its drop-ins, merged over the defaults and checked. */
 int config_load(int root_fd, Config *ret_config, ConfigError *ret_error);
 
-/* Every policy in policy.d, in the order in which they are tried. The caller: rules_free(). */
+/* Every policy in policy.d, in the order in which they are tried, with its user's id if there is one.
+ * The caller: rules_free(). */
 int rules_load(int root_fd, Rule **ret_rules, size_t *ret_n_rules, ConfigError *ret_error);
 void rules_free(Rule *rules, size_t n_rules);
 

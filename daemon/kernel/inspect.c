@@ -185,9 +185,11 @@ static int read_own_policies(Mapping *mappings, size_t n_mappings)
         return 0;
 }
 
-static int read_policies(int process_fd, Mapping *mappings, size_t n_mappings)
+int numa_maps_read(int process_fd, Mapping *mappings, size_t n_mappings, numa_maps_fn fn,
+                   void *userdata)
 {
         _cleanup_(lines_close) Lines lines = LINES_NONE;
+        uint64_t anonymous, by_node[NODESET_MAX];
         size_t at = 0;
         int r;
 
@@ -209,15 +211,19 @@ static int read_policies(int process_fd, Mapping *mappings, size_t n_mappings)
                         return process_result(process_fd, r);
                 if (!line)
                         break;
+                mapping = advance(mappings, n_mappings, &at, strtoull(line, NULL, 16));
+                if (!mapping)
+                        continue;
+
                 r = numa_maps_parse_line(line, &start, &policy, &nodes);
                 if (r < 0)
                         return r;
-
-                mapping = advance(mappings, n_mappings, &at, start);
-                if (!mapping)
-                        continue;
                 mapping->policy = policy;
                 mapping->policy_nodes = nodes;
+                if (fn) {
+                        numa_maps_parse_counts(line, &anonymous, by_node);
+                        fn(mapping, anonymous, by_node, userdata);
+                }
                 at++;
         }
 
@@ -285,7 +291,7 @@ int mappings_inspect(int process_fd, Mapping *mappings, size_t n_mappings)
         }
 
         if (!process_is_caller(process_fd) || read_own_policies(mappings, n_mappings) < 0) {
-                r = read_policies(process_fd, mappings, n_mappings);
+                r = numa_maps_read(process_fd, mappings, n_mappings, NULL, NULL);
                 if (r < 0)
                         return r;
         }

@@ -45,6 +45,15 @@ int mapping_inspect(int process_fd, Mapping *mapping);
 void numa_maps_parse_counts(const char *line, uint64_t *ret_anonymous,
                             uint64_t ret_by_node[static NODESET_MAX]);
 
+/* A VMA as numa_maps has it; see numa_maps_parse_counts(). @mapping is the one that starts there. */
+typedef void (*numa_maps_fn)(Mapping *mapping, uint64_t anonymous,
+                             const uint64_t by_node[static NODESET_MAX], void *userdata);
+
+/* Reads numa_maps once, up to the last of @mappings (by address), sets the policy of each and gives
+ * its counts to @fn. One that is not there any more is passed over. A kernel without NUMA has none. */
+int numa_maps_read(int process_fd, Mapping *mappings, size_t n_mappings, numa_maps_fn fn,
+                   void *userdata);
+
 /* The same of the VMA that starts at @start. -EFAULT: there is none. */
 int numa_maps_count(int process_fd, uint64_t start, uint64_t *ret_anonymous,
                     uint64_t ret_by_node[static NODESET_MAX]);

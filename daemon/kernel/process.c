@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,11 @@
 
 /* Fifty-two numbers and a name. */
 #define STAT_MAX 2048u
+
+/* Names, masks and, on machines with many nodes and CPUs, lists of them. */
+#define STATUS_MAX 16384u
+
+#define DELETED " (deleted)"
 
 /* Fields of stat, counted as in proc(5). */
 #define STAT_FLAGS      9u
@@ -92,6 +99,46 @@ int process_name(int process_fd, char *name, size_t size)
 
         r = attr_read(process_fd, "comm", name, size);
         return r < 0 ? process_result(process_fd, r) : 0;
+}
+
+int process_user(int process_fd, uint32_t *ret_uid)
+{
+        char text[STATUS_MAX];
+        const char *line;
+        int r;
+
+        r = attr_read(process_fd, "status", text, sizeof(text));
+        if (r < 0)
+                return process_result(process_fd, r);
+
+        /* The name, which is first, is escaped: a newline begins a field. */
+        line = strstr(text, "\nUid:\t");
+        if (!line || sscanf(line, "\nUid:\t%" SCNu32, ret_uid) != 1)
+                return -EBADMSG;
+        return 0;
+}
+
+int process_executable(int process_fd, char **ret_path)
+{
+        char path[PATH_MAX];
+        char *copy;
+        ssize_t n;
+
+        n = readlinkat(process_fd, "exe", path, sizeof(path));
+        if (n < 0)
+                return process_result(process_fd, -errno);
+        if ((size_t)n == sizeof(path))
+                return -ENAMETOOLONG;
+
+        if ((size_t)n > strlen(DELETED) &&
+            memcmp(path + n - strlen(DELETED), DELETED, strlen(DELETED)) == 0)
+                n -= (ssize_t)strlen(DELETED);
+        copy = strndup(path, (size_t)n);
+        if (!copy)
+                return -ENOMEM;
+
+        *ret_path = copy;
+        return 0;
 }
 
 int process_without_memory(int process_fd)

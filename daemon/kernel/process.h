@@ -27,3 +27,10 @@ int process_result(int process_fd, int result);
 /* What it means that the kernel shows no memory of this process: 0 for a kernel thread, which never
  * has any, -ESRCH for one that is exiting or a zombie. */
 int process_without_memory(int process_fd);
+
+/* The real user, from status. */
+int process_user(int process_fd, uint32_t *ret_uid);
+
+/* The path of the executable as its mount namespace has it, without " (deleted)": an upgrade does not
+ * make another program of it. -ENOENT: a kernel thread, which has none. The caller frees. */
+int process_executable(int process_fd, char **ret_path);

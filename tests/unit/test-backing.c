@@ -4,9 +4,11 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "daemon/kernel/backing.h"
 #include "policy/macro.h"
+#include "tests/unit/scratch.h"
 
 /* A piece of /sys as Linux 6.12 lays it out: a pmem disk with a partition, one made with a pfn
  * device, dm over the first, dm over both, a disk that is none, and two dax devices. */
@@ -99,4 +101,25 @@ Test(backing, of_a_dax_device_is_its_target_node)
         cr_assert_eq(node, -77);
         cr_assert_eq(backing_node_of_char(sys_fd, 252, 0, &node), 0);
         cr_assert_eq(node, 4);
+}
+
+Test(backing, a_device_without_dax_is_told_apart)
+{
+        _cleanup_(scratch_freep) Scratch scratch = scratch_new();
+
+        cr_assert_eq(mkdirat(scratch.fd, "dev", 0755), 0);
+        cr_assert_eq(mkdirat(scratch.fd, "dev/block", 0755), 0);
+        cr_assert_eq(mkdirat(scratch.fd, "dev/block/8:0", 0755), 0);
+        cr_assert_eq(mkdirat(scratch.fd, "dev/block/8:0/queue", 0755), 0);
+        cr_assert_eq(mkdirat(scratch.fd, "dev/block/259:0", 0755), 0);
+        cr_assert_eq(mkdirat(scratch.fd, "dev/block/259:0/queue", 0755), 0);
+        cr_assert_eq(mkdirat(scratch.fd, "dev/block/259:0/pmem0p1", 0755), 0);
+        cr_assert_eq(symlinkat("259:0/pmem0p1", scratch.fd, "dev/block/259:1"), 0);
+        scratch_write(&scratch, "dev/block/8:0/queue/dax", "0\n", 2);
+        scratch_write(&scratch, "dev/block/259:0/queue/dax", "1\n", 2);
+
+        cr_expect_eq(backing_may_be_dax(scratch.fd, 8, 0), 0);
+        cr_expect_eq(backing_may_be_dax(scratch.fd, 259, 0), 1);
+        cr_expect_eq(backing_may_be_dax(scratch.fd, 259, 1), 1, "a partition");
+        cr_expect_eq(backing_may_be_dax(scratch.fd, 0, 42), 1, "no block device");
 }

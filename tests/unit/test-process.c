@@ -92,3 +92,27 @@ Test(process, a_kernel_thread_has_no_memory)
 
         cr_assert_eq(process_without_memory(kthreadd), 0);
 }
+
+Test(process, user_and_executable)
+{
+        _cleanup_(child_freep) Child child = child_new(take_odd_name, NULL);
+        _cleanup_(freep) char *path = NULL;
+        char own[PATH_MAX] = {};
+        uint32_t uid = 77;
+
+        cr_assert_eq(process_user(child.process_fd, &uid), 0);
+        cr_assert_eq(uid, getuid());
+        cr_assert_eq(process_executable(child.process_fd, &path), 0);
+        cr_assert_gt(readlink("/proc/self/exe", own, sizeof(own) - 1), 0);
+        cr_assert_str_eq(path, own);
+}
+
+Test(process, a_replaced_executable_keeps_its_name)
+{
+        _cleanup_(scratch_freep) Scratch scratch = scratch_new();
+        _cleanup_(freep) char *path = NULL;
+
+        cr_assert_eq(symlinkat("/usr/bin/program (deleted)", scratch.fd, "exe"), 0);
+        cr_assert_eq(process_executable(scratch.fd, &path), 0);
+        cr_assert_str_eq(path, "/usr/bin/program");
+}
