@@ -16,8 +16,8 @@ typedef struct WatchEvent WatchEvent;
 typedef enum WatchEventKind {
         WATCH_MAP,  /* a private mapping was made or its protection changed */
         WATCH_FORK, /* a process inherited its parent's mappings; no WATCH_MAP tells of them */
-        WATCH_EXEC, /* a process has new mappings; WATCH_MAPs of them came before this. The first that is
-                       heard of a process that was moved into the cgroup and then ran a program */
+        WATCH_EXEC, /* a process drops its mappings for those of a program, of which WATCH_MAPs follow. The
+                       first that is heard of one that was moved into the cgroup before, as systemd does */
         WATCH_EXIT, /* the first thread of a process has ended: others may live on, with its memory */
         WATCH_LOST,    /* something was missed, nobody knows of whom: scan everything */
         WATCH_CGROUPS, /* a watched cgroup appeared: scan, as it may have processes already */
