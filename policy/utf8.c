@@ -2,6 +2,10 @@
 #include "policy/utf8.h"
 
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD */
 
 /* The length of the sequence that @lead begins and the bits it carries; 0: none. */
 static size_t sequence_length(unsigned char lead, uint32_t *ret_bits)
@@ -30,7 +34,7 @@ static size_t character_length(const unsigned char *text, size_t length)
         size_t n;
 
         if (text[0] < 0x80)
-                return text[0] == '\t' || (text[0] >= 0x20 && text[0] != 0x7f);
+                return 1;
 
         n = sequence_length(text[0], &character);
         if (n == 0 || n > length)
@@ -45,10 +49,17 @@ static size_t character_length(const unsigned char *text, size_t length)
         if (character < smallest[n] || character > 0x10ffff ||
             (character >= 0xd800 && character < 0xe000))
                 return 0;
-        if (character < 0xa0)
-                return 0; /* C1 controls, which some terminals obey */
 
         return n;
+}
+
+/* C0 and C1, which some terminals obey; not the tab. */
+static bool is_control(const unsigned char *character)
+{
+        if (character[0] < 0x80)
+                return character[0] != '\t' && (character[0] < 0x20 || character[0] == 0x7f);
+
+        return character[0] == 0xc2 && character[1] < 0xa0;
 }
 
 bool utf8_is_text(const char *text, size_t length)
@@ -58,11 +69,34 @@ bool utf8_is_text(const char *text, size_t length)
         while (length > 0) {
                 size_t n = character_length(bytes, length);
 
-                if (n == 0)
+                if (n == 0 || is_control(bytes))
                         return false;
                 bytes += n;
                 length -= n;
         }
 
         return true;
+}
+
+char *utf8_clean(const char *text)
+{
+        size_t left = strlen(text), written = 0;
+        char *clean;
+
+        clean = malloc(left * strlen(REPLACEMENT) + 1);
+        if (!clean)
+                return NULL;
+
+        while (left > 0) {
+                size_t n = character_length((const unsigned char *)text, left);
+                size_t taken = n > 0 ? n : 1, given = n > 0 ? n : strlen(REPLACEMENT);
+
+                memcpy(clean + written, n > 0 ? text : REPLACEMENT, given);
+                written += given;
+                text += taken;
+                left -= taken;
+        }
+        clean[written] = '\0';
+
+        return clean;
 }
