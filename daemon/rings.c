@@ -1,0 +1,399 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/rings.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <systemd/sd-device.h>
+#include <time.h>
+
+#include "daemon/kernel/cpu.h"
+#include "policy/macro.h"
+
+/* What one turn takes from a ring before the event loop goes on: the bus and the watchdog wait. */
+#define TURN_RECORDS_MAX 256u
+
+typedef struct Ring Ring;
+
+struct Ring {
+        Rings *rings;
+        PerfRing perf;
+        sd_event_source *records;
+        sd_event_source *rest; /* another turn, for what is left after the last */
+        bool dead;             /* will never be readable again */
+};
+
+/* One cgroup. */
+struct Hearing {
+        int cgroup_fd; /* of our own, for CPUs that come later */
+        int *fds;      /* an event for each CPU by its number, or -1 */
+        size_t n_fds;
+        Hearing *next;
+};
+
+struct Rings {
+        sd_event *event;
+        int sys_fd;
+        rings_fn fn;
+        void *userdata;
+        Ring **rings;
+        size_t n_rings;
+        Hearing *hearings;
+        sd_device_monitor *monitor;
+};
+
+static void ring_free(Ring *ring)
+{
+        if (!ring)
+                return;
+
+        sd_event_source_disable_unref(ring->records);
+        sd_event_source_disable_unref(ring->rest);
+        perf_ring_close(&ring->perf);
+        free(ring);
+}
+
+static void ring_freep(Ring **ring)
+{
+        ring_free(*ring);
+}
+
+static int ring_turn(Ring *ring)
+{
+        const Rings *rings = ring->rings;
+        PerfRecord record;
+        unsigned n = 0;
+        bool lost = false;
+
+        while (n < TURN_RECORDS_MAX && perf_ring_next(&ring->perf, &record) > 0) {
+                n++;
+                if (record.kind == PERF_LOST)
+                        lost = true;
+                else if (record.kind != PERF_OTHER)
+                        rings->fn(&record, rings->userdata);
+        }
+        perf_ring_release(&ring->perf);
+
+        if (lost)
+                rings->fn(&(PerfRecord){ .kind = PERF_LOST }, rings->userdata);
+        if (n < TURN_RECORDS_MAX)
+                return 0;
+
+        /* The fd was readable for these records once and will not be again. */
+        return sd_event_source_set_enabled(ring->rest, SD_EVENT_ONESHOT);
+}
+
+static int on_rest(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        return ring_turn(userdata);
+}
+
+static int on_records(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        Ring *ring = userdata;
+
+        /* An fd that hung up would not let the loop sleep. */
+        if (revents & (EPOLLHUP | EPOLLERR)) {
+                ring->dead = true;
+                sd_event_source_set_enabled(ring->records, SD_EVENT_OFF);
+        }
+
+        return ring_turn(ring);
+}
+
+static int ring_new(Rings *rings, unsigned cpu, Ring **ret_ring)
+{
+        _cleanup_(ring_freep) Ring *ring = NULL;
+        int r;
+
+        ring = malloc(sizeof(*ring));
+        if (!ring)
+                return -ENOMEM;
+        *ring = (Ring){ .rings = rings, .perf = PERF_RING_NONE };
+
+        r = perf_ring_open(cpu, PERF_RING_PAGES, &ring->perf);
+        if (r >= 0)
+                r = sd_event_add_io(rings->event, &ring->records, ring->perf.fd, EPOLLIN,
+                                    on_records, ring);
+        if (r >= 0)
+                r = sd_event_source_set_description(ring->records, "watch-records");
+        if (r >= 0)
+                r = sd_event_source_set_exit_on_failure(ring->records, true);
+        /* Also the first turn: epoll asks an fd whether it is readable when it is added, and once it was
+         * asked, it is not. A timer of long ago, as sd-event lets a defer source that is enabled anew keep
+         * its place before all others. */
+        if (r >= 0)
+                r = sd_event_add_time(rings->event, &ring->rest, CLOCK_MONOTONIC, 0, 1, on_rest,
+                                      ring);
+        if (r >= 0)
+                r = sd_event_source_set_description(ring->rest, "watch-records-rest");
+        if (r >= 0)
+                r = sd_event_source_set_exit_on_failure(ring->rest, true);
+        if (r < 0)
+                return r;
+
+        *ret_ring = TAKE_PTR(ring);
+        return 0;
+}
+
+/* 1: it was not there before. */
+static int hearing_add_cpu(Hearing *hearing, const PerfRing *ring)
+{
+        size_t needed = (size_t)ring->cpu + 1;
+        int r;
+
+        if (needed > hearing->n_fds) {
+                int *larger = reallocarray(hearing->fds, needed, sizeof(*larger));
+
+                if (!larger)
+                        return -ENOMEM;
+                for (size_t i = hearing->n_fds; i < needed; i++)
+                        larger[i] = -1;
+                hearing->fds = larger;
+                hearing->n_fds = needed;
+        }
+
+        if (hearing->fds[ring->cpu] >= 0)
+                return 0;
+        r = perf_cgroup_open(ring, hearing->cgroup_fd, &hearing->fds[ring->cpu]);
+        if (r < 0)
+                return r == -ENODEV ? 0 : r;
+        return 1;
+}
+
+static void hearing_drop_cpu(Hearing *hearing, unsigned cpu)
+{
+        if (cpu < hearing->n_fds) {
+                closep(&hearing->fds[cpu]);
+                hearing->fds[cpu] = -1;
+        }
+}
+
+static void hearing_free(Hearing *hearing)
+{
+        if (!hearing)
+                return;
+
+        for (size_t i = 0; i < hearing->n_fds; i++)
+                closep(&hearing->fds[i]);
+        closep(&hearing->cgroup_fd);
+        free(hearing->fds);
+        free(hearing);
+}
+
+static void hearing_freep(Hearing **hearing)
+{
+        hearing_free(*hearing);
+}
+
+int rings_add(Rings *rings, int cgroup_fd, Hearing **ret_hearing)
+{
+        _cleanup_(hearing_freep) Hearing *hearing = NULL;
+
+        hearing = malloc(sizeof(*hearing));
+        if (!hearing)
+                return -ENOMEM;
+        *hearing = (Hearing){ .cgroup_fd = fcntl(cgroup_fd, F_DUPFD_CLOEXEC, 3) };
+        if (hearing->cgroup_fd < 0)
+                return -errno;
+
+        for (size_t i = 0; i < rings->n_rings; i++) {
+                int r = hearing_add_cpu(hearing, &rings->rings[i]->perf);
+
+                if (r < 0)
+                        return r;
+        }
+
+        hearing->next = rings->hearings;
+        rings->hearings = hearing;
+        *ret_hearing = TAKE_PTR(hearing);
+        return 0;
+}
+
+void rings_remove(Rings *rings, Hearing *hearing)
+{
+        for (Hearing **at = &rings->hearings; *at; at = &(*at)->next)
+                if (*at == hearing) {
+                        *at = hearing->next;
+                        hearing_free(hearing);
+                        return;
+                }
+}
+
+static Ring *rings_find(const Rings *rings, unsigned cpu)
+{
+        for (size_t i = 0; i < rings->n_rings; i++)
+                if (rings->rings[i]->perf.cpu == cpu)
+                        return rings->rings[i];
+        return NULL;
+}
+
+static void rings_drop_cpu(Rings *rings, unsigned cpu)
+{
+        for (Hearing *hearing = rings->hearings; hearing; hearing = hearing->next)
+                hearing_drop_cpu(hearing, cpu);
+
+        for (size_t i = 0; i < rings->n_rings; i++)
+                if (rings->rings[i]->perf.cpu == cpu) {
+                        ring_free(rings->rings[i]);
+                        rings->rings[i] = rings->rings[--rings->n_rings];
+                        return;
+                }
+}
+
+/* A new ring, if there is none, and the events that it lacks: 1 if there was something to add. */
+static int rings_add_cpu(Rings *rings, unsigned cpu)
+{
+        Ring *ring = rings_find(rings, cpu), **larger;
+        bool added = !ring;
+        int r;
+
+        if (!ring) {
+                larger = reallocarray(rings->rings, rings->n_rings + 1, sizeof(*larger));
+                if (!larger)
+                        return -ENOMEM;
+                rings->rings = larger;
+
+                r = ring_new(rings, cpu, &ring);
+                if (r < 0)
+                        return r == -ENODEV ? 0 : r;
+                rings->rings[rings->n_rings++] = ring;
+        }
+
+        for (Hearing *hearing = rings->hearings; hearing; hearing = hearing->next) {
+                r = hearing_add_cpu(hearing, &ring->perf);
+                if (r < 0)
+                        return r;
+                added = added || r > 0;
+        }
+        return added;
+}
+
+static bool is_among(unsigned cpu, const unsigned *cpus, size_t n_cpus)
+{
+        for (size_t i = 0; i < n_cpus; i++)
+                if (cpus[i] == cpu)
+                        return true;
+        return false;
+}
+
+int rings_refresh(Rings *rings)
+{
+        _cleanup_(freep) unsigned *cpus = NULL;
+        size_t n_cpus = 0;
+        int r, n_added = 0;
+
+        r = cpus_read_online(rings->sys_fd, &cpus, &n_cpus);
+        if (r < 0)
+                return r;
+
+        for (size_t i = rings->n_rings; i > 0; i--) {
+                const Ring *ring = rings->rings[i - 1];
+
+                if (ring->dead || !is_among(ring->perf.cpu, cpus, n_cpus))
+                        rings_drop_cpu(rings, ring->perf.cpu);
+        }
+
+        for (size_t i = 0; i < n_cpus; i++) {
+                r = rings_add_cpu(rings, cpus[i]);
+                if (r < 0)
+                        return r;
+                n_added += r;
+        }
+        return n_added;
+}
+
+/* The kernel takes a CPU's events from it when it goes offline and does not give them back. So even one
+ * that is online again by now needs new ones. */
+static int on_cpu(sd_device_monitor *monitor, sd_device *device, void *userdata)
+{
+        Rings *rings = userdata;
+        sd_device_action_t action;
+        const char *number;
+        unsigned cpu;
+        Ring *ring;
+
+        if (sd_device_get_action(device, &action) < 0 || sd_device_get_sysnum(device, &number) < 0)
+                return 0;
+
+        cpu = (unsigned)strtoul(number, NULL, 10);
+        if (action == SD_DEVICE_OFFLINE || action == SD_DEVICE_REMOVE) {
+                ring = rings_find(rings, cpu);
+                if (ring)
+                        ring_turn(ring);
+                rings_drop_cpu(rings, cpu);
+        }
+
+        /* A failure is tried again, and told, by the next rings_refresh(). */
+        if (rings_refresh(rings) > 0)
+                rings->fn(&(PerfRecord){ .kind = PERF_LOST }, rings->userdata);
+        return 0;
+}
+
+static int monitor_add(Rings *rings)
+{
+        sd_event_source *source;
+        int r;
+
+        r = sd_device_monitor_new(&rings->monitor);
+        if (r >= 0)
+                r = sd_device_monitor_filter_add_match_subsystem_devtype(rings->monitor, "cpu",
+                                                                         NULL);
+        if (r >= 0)
+                r = sd_device_monitor_attach_event(rings->monitor, rings->event);
+        if (r >= 0)
+                r = sd_device_monitor_start(rings->monitor, on_cpu, rings);
+        if (r < 0)
+                return r;
+
+        source = sd_device_monitor_get_event_source(rings->monitor);
+        r = sd_event_source_set_description(source, "watch-cpus");
+        return r < 0 ? r : sd_event_source_set_exit_on_failure(source, true);
+}
+
+int rings_new(sd_event *event, int sys_fd, rings_fn fn, void *userdata, Rings **ret_rings)
+{
+        _cleanup_(rings_freep) Rings *rings = NULL;
+        int r;
+
+        rings = malloc(sizeof(*rings));
+        if (!rings)
+                return -ENOMEM;
+        *rings = (Rings){
+                .event = sd_event_ref(event),
+                .sys_fd = sys_fd,
+                .fn = fn,
+                .userdata = userdata,
+        };
+
+        /* First the news, then the state. */
+        r = monitor_add(rings);
+        if (r >= 0)
+                r = rings_refresh(rings);
+        if (r < 0)
+                return r;
+
+        *ret_rings = TAKE_PTR(rings);
+        return 0;
+}
+
+void rings_free(Rings *rings)
+{
+        if (!rings)
+                return;
+
+        sd_device_monitor_unref(rings->monitor);
+        while (rings->hearings)
+                rings_remove(rings, rings->hearings);
+        for (size_t i = 0; i < rings->n_rings; i++)
+                ring_free(rings->rings[i]);
+        free(rings->rings);
+        sd_event_unref(rings->event);
+        free(rings);
+}
+
+void rings_freep(Rings **rings)
+{
+        rings_free(*rings);
+}
