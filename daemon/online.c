@@ -106,7 +106,7 @@ static int bind_held(Work *work, Zone zone)
         char found[32], action[64];
         Hold hold;
 
-        held = hold_take(work->sys_fd, work->run_fd, state_for(zone), &hold);
+        held = hold_take(work->sys_fd, work->run_fd, HOLD_AUTO_ONLINE, state_for(zone), &hold);
         if (held < 0) {
                 snprintf(action, sizeof(action), "set %s", state_for(zone));
                 work_failed(work, object, action, held);
@@ -362,5 +362,5 @@ int online_recover(void)
         if (r < 0)
                 return r;
 
-        return hold_recover(work.sys_fd, work.run_fd);
+        return hold_recover(work.sys_fd, work.run_fd, HOLD_AUTO_ONLINE);
 }

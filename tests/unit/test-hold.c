@@ -41,7 +41,8 @@ Test(hold, puts_back_what_it_found)
         _cleanup_(scratch_freep) Scratch scratch = machine_with("online\n");
         Hold hold;
 
-        cr_assert_eq(hold_take(scratch.fd, scratch.fd, "online_movable", &hold), 0);
+        cr_assert_eq(hold_take(scratch.fd, scratch.fd, HOLD_AUTO_ONLINE, "online_movable", &hold),
+                     0);
         expect_policy(&scratch, "online_movable");
         cr_assert(has_state(&scratch));
 
@@ -55,7 +56,8 @@ Test(hold, changes_nothing_that_is_as_wanted)
         _cleanup_(scratch_freep) Scratch scratch = machine_with("online_movable\n");
         Hold hold;
 
-        cr_assert_eq(hold_take(scratch.fd, scratch.fd, "online_movable", &hold), 0);
+        cr_assert_eq(hold_take(scratch.fd, scratch.fd, HOLD_AUTO_ONLINE, "online_movable", &hold),
+                     0);
         cr_assert_str_empty(hold.found);
         cr_assert_not(has_state(&scratch));
         cr_assert_eq(hold_release(&hold), 0);
@@ -67,7 +69,8 @@ Test(hold, needs_no_policy)
         _cleanup_(scratch_freep) Scratch scratch = machine_with(NULL);
         Hold hold;
 
-        cr_assert_eq(hold_take(scratch.fd, scratch.fd, "online_movable", &hold), 0);
+        cr_assert_eq(hold_take(scratch.fd, scratch.fd, HOLD_AUTO_ONLINE, "online_movable", &hold),
+                     0);
         cr_assert_eq(hold_release(&hold), 0);
         cr_assert_not(has_state(&scratch));
 }
@@ -77,12 +80,13 @@ Test(hold, recovers_what_a_killed_run_left)
         _cleanup_(scratch_freep) Scratch scratch = machine_with("online\n");
         Hold hold;
 
-        cr_assert_eq(hold_take(scratch.fd, scratch.fd, "online_movable", &hold), 0);
+        cr_assert_eq(hold_take(scratch.fd, scratch.fd, HOLD_AUTO_ONLINE, "online_movable", &hold),
+                     0);
         /* Here it is killed; the next one knows only the files. */
-        cr_assert_eq(hold_recover(scratch.fd, scratch.fd), 0);
+        cr_assert_eq(hold_recover(scratch.fd, scratch.fd, HOLD_AUTO_ONLINE), 0);
         expect_policy(&scratch, "online");
         cr_assert_not(has_state(&scratch));
-        cr_assert_eq(hold_recover(scratch.fd, scratch.fd), 0);
+        cr_assert_eq(hold_recover(scratch.fd, scratch.fd, HOLD_AUTO_ONLINE), 0);
 }
 
 Test(hold, keeps_what_somebody_else_set_meanwhile)
@@ -90,7 +94,8 @@ Test(hold, keeps_what_somebody_else_set_meanwhile)
         _cleanup_(scratch_freep) Scratch scratch = machine_with("online\n");
         Hold hold;
 
-        cr_assert_eq(hold_take(scratch.fd, scratch.fd, "online_movable", &hold), 0);
+        cr_assert_eq(hold_take(scratch.fd, scratch.fd, HOLD_AUTO_ONLINE, "online_movable", &hold),
+                     0);
         cr_assert_eq(attr_write(scratch.fd, POLICY, "offline"), 0);
         cr_assert_eq(hold_release(&hold), 0);
         expect_policy(&scratch, "offline");
@@ -102,6 +107,6 @@ Test(hold, says_that_its_state_is_unreadable)
         _cleanup_(scratch_freep) Scratch scratch = machine_with("online\n");
 
         scratch_write(&scratch, "auto-online", "online\n", 7);
-        cr_assert_eq(hold_recover(scratch.fd, scratch.fd), -EBADMSG);
+        cr_assert_eq(hold_recover(scratch.fd, scratch.fd, HOLD_AUTO_ONLINE), -EBADMSG);
         expect_policy(&scratch, "online");
 }
