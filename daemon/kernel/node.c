@@ -15,6 +15,9 @@
 #define DAX_DIR     "bus/dax/devices"
 #define ACCESS_PATH NODE_DIR "/node%u/%s/initiators"
 
+/* At most four characters for each of NODESET_MAX nodes. */
+#define DISTANCE_MAX 4200u
+
 /* A node's meminfo is about forty lines of fifty characters. */
 #define MEMINFO_MAX ((size_t)64 * 1024)
 
@@ -225,4 +228,54 @@ int nodes_read(int sys_fd, Node **ret_nodes, size_t *ret_n_nodes)
         *ret_nodes = TAKE_PTR(nodes);
         *ret_n_nodes = n_nodes;
         return 0;
+}
+
+int node_free_bytes(int sys_fd, unsigned node, uint64_t *ret_bytes)
+{
+        Node facts = { .id = node };
+        int r;
+
+        r = read_meminfo(sys_fd, &facts);
+        if (r < 0)
+                return r;
+
+        *ret_bytes = facts.free_bytes;
+        return 0;
+}
+
+/* "10 20 17": one number for each node that is online. */
+int node_distance(int sys_fd, unsigned from, unsigned to, unsigned *ret_distance)
+{
+        char path[64], text[DISTANCE_MAX];
+        const char *at = text;
+        NodeSet online;
+        int r;
+
+        r = attr_read(sys_fd, NODE_DIR "/online", text, sizeof(text));
+        if (r >= 0)
+                r = nodeset_parse(text, &online);
+        if (r < 0)
+                return r;
+        if (!nodeset_has(&online, to))
+                return -ENOENT;
+
+        snprintf(path, sizeof(path), NODE_DIR "/node%u/distance", from);
+        r = attr_read(sys_fd, path, text, sizeof(text));
+        if (r < 0)
+                return r;
+
+        for (int node = nodeset_next(&online, 0); node >= 0;
+             node = nodeset_next(&online, (unsigned)node + 1)) {
+                char *end;
+                unsigned long distance = strtoul(at, &end, 10);
+
+                if (end == at || distance > UINT8_MAX)
+                        return -EBADMSG;
+                if (node == (int)to) {
+                        *ret_distance = (unsigned)distance;
+                        return 0;
+                }
+                at = end;
+        }
+        return -ENOENT;
 }

@@ -13,14 +13,6 @@
 #include "daemon/kernel/process.h"
 #include "policy/macro.h"
 
-/* An entry of pagemap. */
-#define ENTRY_PRESENT    (UINT64_C(1) << 63)
-#define ENTRY_SWAPPED    (UINT64_C(1) << 62) /* any entry that is not empty and not present */
-#define ENTRY_FILE       (UINT64_C(1) << 61) /* of a file or shared memory: no copy */
-#define ENTRY_GUARD      (UINT64_C(1) << 58) /* a guard region (MADV_GUARD_INSTALL): no page */
-#define ENTRY_SWAP_TYPE  UINT64_C(0x1f)      /* all 0 for those who may not see it */
-#define SWAP_TYPE_MARKER UINT64_C(0x1f)      /* the last type: a marker of userfaultfd: no page */
-
 /* How many pages we look at between two system calls: 16 MiB of addresses. */
 #define BATCH 4096u
 
@@ -75,8 +67,8 @@ static void page_walk_freep(PageWalk **walk)
  * being moved to another node looks the same. */
 static bool is_swapped(uint64_t entry)
 {
-        return (entry & ENTRY_SWAPPED) && !(entry & (ENTRY_FILE | ENTRY_GUARD)) &&
-               (entry & ENTRY_SWAP_TYPE) != SWAP_TYPE_MARKER;
+        return (entry & PAGEMAP_SWAPPED) && !(entry & (PAGEMAP_FILE | PAGEMAP_GUARD)) &&
+               (entry & PAGEMAP_SWAP_TYPE) != PAGEMAP_MARKER;
 }
 
 /* Asks where the collected pages are. -ENOENT answers for a page of the DAX file itself (a device's
@@ -110,11 +102,11 @@ static bool sort_entries(PageWalk *walk, uint64_t address, size_t n)
         for (size_t i = 0; i < n; i++) {
                 uint64_t entry = walk->entries[i];
 
-                any |= entry & (ENTRY_PRESENT | ENTRY_SWAPPED);
-                if (entry & ENTRY_PRESENT) {
+                any |= entry & (PAGEMAP_PRESENT | PAGEMAP_SWAPPED);
+                if (entry & PAGEMAP_PRESENT) {
                         /* Of the file's own pages of a DAX mapping this bit is clear on kernels up
                          * to 6.12: whether they are copies only locate() can tell. */
-                        if (walk->anonymous || !(entry & ENTRY_FILE))
+                        if (walk->anonymous || !(entry & PAGEMAP_FILE))
                                 walk->addresses[walk->n_addresses++] =
                                         (void *)(uintptr_t)(address + i * walk->page_size);
                 } else if (is_swapped(entry)) {
@@ -126,10 +118,7 @@ static bool sort_entries(PageWalk *walk, uint64_t address, size_t n)
         return any != 0;
 }
 
-/* The first address at or after @address with a page, or @end: a walk that costs nothing where there
- * are no page tables, against 0.6 s for each TiB that we read. Programs reserve many TiB (sanitizers,
- * garbage collectors), and a sparse file has any size. Kernels before 6.7 let us read on. */
-static uint64_t skip_hole(const PageWalk *walk, uint64_t address, uint64_t end)
+uint64_t pagemap_skip_hole(int pagemap_fd, uint64_t address, uint64_t end)
 {
         struct scan_region region = {};
         struct scan_arg arg = {
@@ -141,7 +130,7 @@ static uint64_t skip_hole(const PageWalk *walk, uint64_t address, uint64_t end)
                 .any_of = SCAN_PRESENT | SCAN_SWAPPED,
                 .returned = SCAN_PRESENT | SCAN_SWAPPED,
         };
-        int n = ioctl(walk->pagemap_fd, SCAN_IOCTL, &arg);
+        int n = ioctl(pagemap_fd, SCAN_IOCTL, &arg);
 
         if (n < 0)
                 return address;
@@ -151,14 +140,26 @@ static uint64_t skip_hole(const PageWalk *walk, uint64_t address, uint64_t end)
         return region.start >= address && region.start < end ? region.start : address;
 }
 
-static int read_entries(PageWalk *walk, uint64_t address, size_t n, size_t *ret_n)
+int pagemap_read(int pagemap_fd, uint64_t index, uint64_t *entries, size_t n, size_t *ret_n)
 {
         ssize_t bytes;
 
-        bytes = TEMP_FAILURE_RETRY(pread(walk->pagemap_fd, walk->entries, n * sizeof(uint64_t),
-                                         (off_t)(address / walk->page_size * sizeof(uint64_t))));
+        bytes = TEMP_FAILURE_RETRY(pread(pagemap_fd, entries, n * sizeof(uint64_t),
+                                         (off_t)(index * sizeof(uint64_t))));
         if (bytes < 0)
                 return -errno;
+
+        if (bytes == 0 && index > 0) {
+                /* Behind the last address of a process ([vsyscall] is there) the file ends; it has
+                 * no beginning either if the process has ended or called exec. */
+                uint64_t entry;
+
+                bytes = TEMP_FAILURE_RETRY(pread(pagemap_fd, &entry, sizeof(entry), 0));
+                if (bytes <= 0)
+                        return bytes < 0 ? -errno : -ESRCH;
+                bytes = 0;
+        } else if (bytes == 0)
+                return -ESRCH;
 
         *ret_n = (size_t)bytes / sizeof(uint64_t);
         return 0;
@@ -173,15 +174,10 @@ static int walk_pages(PageWalk *walk, uint64_t address, uint64_t end)
                 size_t n = 0;
                 bool any;
 
-                r = read_entries(walk, address, left < BATCH ? (size_t)left : BATCH, &n);
-                if (r < 0)
+                r = pagemap_read(walk->pagemap_fd, address / walk->page_size, walk->entries,
+                                 left < BATCH ? (size_t)left : BATCH, &n);
+                if (r < 0 || n == 0)
                         return r;
-                if (n == 0) {
-                        /* Behind the last address of a process ([vsyscall] is there) the file ends;
-                         * it has no beginning either if the process has ended or called exec. */
-                        r = read_entries(walk, 0, 1, &n);
-                        return r < 0 ? r : n > 0 ? 0 : -ESRCH;
-                }
 
                 any = sort_entries(walk, address, n);
                 r = locate(walk);
@@ -189,7 +185,7 @@ static int walk_pages(PageWalk *walk, uint64_t address, uint64_t end)
                         return r;
                 address += n * walk->page_size;
                 if (!any && address < end)
-                        address = skip_hole(walk, address, end);
+                        address = pagemap_skip_hole(walk->pagemap_fd, address, end);
         }
 
         return 0;
