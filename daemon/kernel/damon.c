@@ -111,18 +111,21 @@ int damon_release(int sys_fd)
 
 bool damon_is_ours(int sys_fd)
 {
-        uint64_t n = 0, n_contexts = 0, sample = 0, aggr = 0, update = 0;
+        uint64_t n = 0, sample = 0, aggr = 0, update = 0;
 
-        if (count_kdamonds(sys_fd, &n) < 0 || n != 1 ||
-            attr_read_u64(sys_fd, N_CONTEXTS, &n_contexts) < 0)
-                return false;
-        if (n_contexts == 0) /* killed just between taking the list and marking it */
-                return is_off(sys_fd);
-
-        return n_contexts == 1 && attr_read_u64(sys_fd, INTERVALS "sample_us", &sample) >= 0 &&
+        return count_kdamonds(sys_fd, &n) >= 0 && n == 1 &&
+               attr_read_u64(sys_fd, INTERVALS "sample_us", &sample) >= 0 &&
                attr_read_u64(sys_fd, INTERVALS "aggr_us", &aggr) >= 0 &&
                attr_read_u64(sys_fd, INTERVALS "update_us", &update) >= 0 &&
                sample == MARK_SAMPLE && aggr == MARK_AGGR && update == MARK_UPDATE;
+}
+
+bool damon_is_blank(int sys_fd)
+{
+        uint64_t n = 0, n_contexts = 0;
+
+        return count_kdamonds(sys_fd, &n) >= 0 && n == 1 && is_off(sys_fd) &&
+               attr_read_u64(sys_fd, N_CONTEXTS, &n_contexts) >= 0 && n_contexts == 0;
 }
 
 /* What it does not know is -EINVAL. */
@@ -265,10 +268,10 @@ int damon_tried(int sys_fd, uint64_t *ret_bytes)
         return r < 0 ? r : attr_read_u64(sys_fd, SCHEME "stats/sz_tried", ret_bytes);
 }
 
-void damon_describe_holder(int sys_fd, char *text, size_t size)
+/* Those of the kernel's own modules that use DAMON allow nobody beside them. */
+static bool module_has_it(int sys_fd, char *text, size_t size)
 {
         static const char *const modules[] = { "damon_stat", "damon_reclaim", "damon_lru_sort" };
-        uint64_t n = 0;
 
         for (size_t i = 0; i < ARRAY_SIZE(modules); i++) {
                 char path[64], enabled[8];
@@ -276,23 +279,29 @@ void damon_describe_holder(int sys_fd, char *text, size_t size)
                 snprintf(path, sizeof(path), "module/%s/parameters/enabled", modules[i]);
                 if (attr_read(sys_fd, path, enabled, sizeof(enabled)) < 0 || enabled[0] != 'Y')
                         continue;
-                snprintf(text, size, "the kernel's %s has DAMON for itself; echo N > /sys/%s",
+                snprintf(text, size, "the kernel's %s has DAMON for itself: echo N > /sys/%s",
                          modules[i], path);
-                return;
+                return true;
         }
+        return false;
+}
 
-        if (count_kdamonds(sys_fd, &n) >= 0 && n > 0) {
-                uint64_t pid = 0;
+bool damon_is_taken(int sys_fd, char *text, size_t size)
+{
+        char pid[16] = "";
+        uint64_t n = 0;
 
-                if (attr_read_u64(sys_fd, KDAMOND "/pid", &pid) >= 0)
-                        snprintf(text, size,
-                                 "DAMON is in use (kdamond %" PRIu64
-                                 "), not by us; end whoever started it",
-                                 pid);
-                else
-                        snprintf(text, size,
-                                 "DAMON is set up by somebody else; echo 0 > /sys/" N_KDAMONDS
-                                 " if nobody needs it");
-        } else
-                snprintf(text, size, "somebody else uses DAMON");
+        if (module_has_it(sys_fd, text, size))
+                return true;
+        if (count_kdamonds(sys_fd, &n) < 0 || n == 0 || damon_is_ours(sys_fd))
+                return false;
+
+        if (!is_off(sys_fd) && attr_read(sys_fd, KDAMOND "/pid", pid, sizeof(pid)) >= 0)
+                snprintf(text, size, "somebody else uses DAMON (kernel thread %s): end that first",
+                         pid);
+        else
+                snprintf(text, size,
+                         "somebody else has set up DAMON: if it is not needed, "
+                         "echo 0 > /sys/" N_KDAMONDS);
+        return true;
 }

@@ -34,9 +34,12 @@ int damon_claim(int sys_fd);
 /* Turns ours off, and gives the list back. Waits for the page that is just being moved. */
 int damon_release(int sys_fd);
 
-/* Whether the one kdamond there is bears our mark, by which one of a killed process is known; or has
- * not been set up at all. */
+/* Whether the one kdamond there is bears our mark, by which one of a killed process is known. */
 bool damon_is_ours(int sys_fd);
+
+/* Whether there is one that nothing has been set up for: of a process that was killed between taking
+ * the list and marking it, or of somebody who is about to use it. */
+bool damon_is_blank(int sys_fd);
 
 /* Whether the kernel takes the operations and the action, on a claimed list. -EOPNOTSUPP. */
 int damon_try(int sys_fd, bool physical);
@@ -52,5 +55,5 @@ int damon_tried(int sys_fd, uint64_t *ret_bytes);
 /* Off, and the list still ours. 0 as well if it is off. */
 int damon_stop(int sys_fd);
 
-/* Who else has DAMON, as far as that can be told: a sentence with what to do. */
-void damon_describe_holder(int sys_fd, char *text, size_t size);
+/* Whether somebody else has DAMON, as far as that can be told, and a sentence with what to do. */
+bool damon_is_taken(int sys_fd, char *text, size_t size);

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "daemon/kernel/damon.h"
+#include "daemon/kernel/process.h"
+#include "daemon/kernel/reclaim.h"
+#include "daemon/kernel/replace.h"
+#include "daemon/mover.h"
+#include "policy/macro.h"
+
+/* A pass has the time that this rate takes, and two seconds more: a bound against a kernel that does
+ * nothing, far below what the slowest machine moves. */
+#define PASS_BYTES_PER_SEC (UINT64_C(8) << 20)
+#define PASS_NS_MIN        (2 * NSEC_PER_SEC)
+
+/* How often we look whether it is through, and when we begin to ask DAMON itself, which takes it up
+ * to 100 ms to answer. */
+#define LOOK_NS_MIN (2 * NSEC_PER_MSEC)
+#define LOOK_NS_MAX (32 * NSEC_PER_MSEC)
+#define ASK_NS      (60 * NSEC_PER_MSEC)
+
+/* Pages between two copies that a run of addresses may take in, cheaper than one more run: they are
+ * the file's own, or none, or on the right node. */
+#define GAP_MAX UINT64_C(16)
+
+/* Somebody who only looks what the kernel can do has it for a moment. */
+#define CLAIM_TRIES 50u
+
+static int claim(Mover *mover, RelocateEngine engine)
+{
+        char holder[160];
+        int r;
+
+        if (mover->damon_claimed)
+                return 0;
+
+        r = file_replace(mover->roots->run_fd, MOVER_DAMON_NOTE, "claimed\n", 0600);
+        if (r < 0)
+                return mover_refuse(mover, engine, r, "/run/daxtierd cannot be written: %s",
+                                    strerror(-r));
+
+        for (unsigned i = 0; i < CLAIM_TRIES; i++) {
+                if (damon_is_taken(mover->roots->sys_fd, holder, sizeof(holder)))
+                        return mover_refuse(mover, engine, -EBUSY, "%s", holder);
+                r = damon_claim(mover->roots->sys_fd);
+                if (r != -EBUSY)
+                        break;
+                r = mover_sleep(mover, 10 * NSEC_PER_MSEC);
+                if (r < 0)
+                        return r;
+                r = -EBUSY;
+        }
+        if (r == -EOPNOTSUPP)
+                return mover_refuse(mover, engine, r, "this kernel is built without DAMON");
+        if (r < 0)
+                return mover_refuse(mover, engine, r, "DAMON cannot be set up: %s", strerror(-r));
+
+        mover->damon_claimed = true;
+        return 0;
+}
+
+static int refuse_start(Mover *mover, RelocateEngine engine, int error)
+{
+        char holder[160];
+
+        if (error == -EBUSY && damon_is_taken(mover->roots->sys_fd, holder, sizeof(holder)))
+                return mover_refuse(mover, engine, error, "%s", holder);
+        if (error == -EBUSY)
+                return mover_refuse(mover, engine, error, "somebody else uses DAMON");
+        return mover_refuse(mover, engine, error, "DAMON does not start: %s", strerror(-error));
+}
+
+/* Until all pages have moved, or DAMON has been at all of them. Returns how many are left. */
+static int await_pass(Mover *mover, RelocateEngine engine, uint64_t bytes, size_t first, size_t n,
+                      size_t *ret_left)
+{
+        uint64_t began = mover_now(), look = LOOK_NS_MIN;
+        uint64_t end = began + PASS_NS_MIN + bytes / PASS_BYTES_PER_SEC * NSEC_PER_SEC;
+        int r;
+
+        while (n > 0 && mover_now() < end) {
+                uint64_t tried = 0;
+
+                r = mover_sleep(mover, look);
+                if (r >= 0)
+                        r = mover_settle(mover, engine, first, n, &n);
+                if (r < 0)
+                        return r;
+
+                if (n > 0 && mover_now() - began > ASK_NS &&
+                    (damon_tried(mover->roots->sys_fd, &tried) < 0 || tried >= bytes))
+                        break;
+                look = look * 2 < LOOK_NS_MAX ? look * 2 : LOOK_NS_MAX;
+        }
+
+        *ret_left = n;
+        return 0;
+}
+
+/* One pass over @n pages of the batch from @first on, which are in the runs. */
+static int run_pass(Mover *mover, RelocateEngine engine, const DamonMove *move, size_t first,
+                    size_t n, size_t *ret_left)
+{
+        uint64_t ticks;
+        int r, stopped;
+
+        r = damon_start(mover->roots->sys_fd, move);
+        if (r < 0)
+                return refuse_start(mover, engine, r);
+
+        /* DAMON took a number: if the process lives now, the number has always been its. */
+        r = process_start_time(mover->process_fd, &ticks);
+        if (r >= 0)
+                r = await_pass(mover, engine, page_runs_bytes(move->runs, move->n_runs), first, n,
+                               &n);
+
+        /* In any case: what is left on goes on. */
+        stopped = damon_stop(mover->roots->sys_fd);
+        if (r < 0)
+                return r;
+        if (stopped < 0)
+                return mover_refuse(mover, engine, stopped, "DAMON does not stop: %s",
+                                    strerror(-stopped));
+
+        return mover_settle(mover, engine, first, n, ret_left);
+}
+
+int mover_damon(Mover *mover, RelocateEngine engine)
+{
+        bool physical = engine == RELOCATE_DAMON_PADDR;
+        uint64_t page_size = mover->finder.page_size;
+        size_t first = 0;
+        int r;
+
+        if (physical && !mover->memory_cgroup)
+                return mover_refuse(
+                        mover, engine, -EOPNOTSUPP,
+                        "the memory of its cgroup is not accounted, so DAMON cannot tell "
+                        "its pages from others'");
+        r = claim(mover, engine);
+        if (r < 0)
+                return r;
+        r = damon_try(mover->roots->sys_fd, physical);
+        if (r < 0)
+                return mover_refuse(mover, engine, r, "this kernel's DAMON moves no pages");
+        (void)reclaim_drain();
+
+        while (first < mover->n_pages) {
+                DamonMove move = {
+                        .pid = physical ? 0 : mover->request->pid,
+                        .runs = mover->runs,
+                        .node = mover->node,
+                        .memory_cgroup = mover->memory_cgroup,
+                };
+                CopyPage *pages = mover->pages + first;
+                size_t n = 0, left = 0;
+
+                if (physical)
+                        move.n_runs = page_runs_physical(pages, mover->n_pages - first, page_size,
+                                                         mover->runs, DAMON_RUNS_MAX, &n);
+                else
+                        move.n_runs = page_runs_virtual(pages, mover->n_pages - first, page_size,
+                                                        GAP_MAX, mover->runs, DAMON_RUNS_MAX, &n);
+                r = run_pass(mover, engine, &move, first, n, &left);
+                if (r < 0)
+                        return r;
+                first += left;
+        }
+
+        return 0;
+}

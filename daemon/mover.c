@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/mover.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <time.h>
+
+#include "daemon/kernel/damon.h"
+#include "daemon/kernel/process.h"
+#include "policy/macro.h"
+
+static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGALRM };
+
+static void signal_set(sigset_t *set)
+{
+        sigemptyset(set);
+        for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
+                sigaddset(set, signals[i]);
+}
+
+uint64_t mover_now(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * NSEC_PER_SEC + (uint64_t)now.tv_nsec;
+}
+
+int mover_sleep(Mover *mover, uint64_t ns)
+{
+        uint64_t end = mover_now() + ns, now;
+        sigset_t set;
+
+        signal_set(&set);
+        while (!mover->interrupted) {
+                struct timespec wait = {};
+
+                now = mover_now();
+                if (now < end) {
+                        wait.tv_sec = (time_t)((end - now) / NSEC_PER_SEC);
+                        wait.tv_nsec = (long)((end - now) % NSEC_PER_SEC);
+                }
+                if (sigtimedwait(&set, NULL, &wait) >= 0)
+                        mover->interrupted = true;
+                else if (now >= end)
+                        return 0;
+        }
+        return -EINTR;
+}
+
+int mover_refuse(Mover *mover, RelocateEngine engine, int error, const char *format, ...)
+{
+        EngineState *state = &mover->engines[engine];
+        va_list arguments;
+
+        mover->refused |= 1u << engine;
+        mover->errors[engine] = error;
+        va_start(arguments, format);
+        vsnprintf(state->reason, sizeof(state->reason), format, arguments);
+        va_end(arguments);
+        return error;
+}
+
+int mover_settle(Mover *mover, RelocateEngine engine, size_t first, size_t n, size_t *ret_left)
+{
+        CopyPage *pages = mover->pages + first;
+        size_t left = 0, behind = mover->n_pages - first - n;
+        uint64_t moved;
+        int r;
+
+        r = copy_finder_locate(&mover->finder, pages, n);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < n; i++)
+                if (pages[i].node < 0 ||
+                    !nodeset_has(&mover->request->nodes, (unsigned)pages[i].node))
+                        pages[left++] = pages[i];
+
+        memmove(pages + left, pages + n, behind * sizeof(*pages));
+        mover->n_pages -= n - left;
+        moved = (n - left) * mover->finder.page_size;
+        mover->result.moved_bytes += moved;
+        mover->result.moved_by[engine] += moved;
+        *ret_left = left;
+        return 0;
+}
+
+int mover_move_pages(Mover *mover, RelocateEngine engine)
+{
+        size_t left;
+        int r;
+
+        r = copy_finder_move(&mover->finder, mover->pages, mover->n_pages, mover->node);
+        if (r == -ESRCH)
+                return r;
+        if (r == -EACCES)
+                return mover_refuse(mover, engine, r, "its cpuset does not allow node %u",
+                                    mover->node);
+        if (r < 0)
+                return mover_refuse(mover, engine, r, "move_pages() is refused: %s", strerror(-r));
+
+        return mover_settle(mover, engine, 0, mover->n_pages, &left);
+}
+
+/* The nearest cgroup at or above @path whose memory is accounted. */
+static int find_memory_cgroup(int cgroup_fd, const char *path, char **ret_path)
+{
+        _cleanup_(freep) char *at = strdup(path), *file = NULL;
+
+        if (!at)
+                return -ENOMEM;
+        if (at[0] != '/')
+                return -EINVAL;
+
+        for (;;) {
+                char *slash = strrchr(at, '/');
+                bool root = at[1] == '\0';
+
+                /* Only the root has no memory.current. */
+                free(file);
+                if (asprintf(&file, "./%s/%s", at, root ? "memory.stat" : "memory.current") < 0) {
+                        file = NULL;
+                        return -ENOMEM;
+                }
+                if (faccessat(cgroup_fd, file, F_OK, 0) == 0) {
+                        *ret_path = TAKE_PTR(at);
+                        return 0;
+                }
+                if (root)
+                        return -EOPNOTSUPP;
+                slash[slash == at ? 1 : 0] = '\0';
+        }
+}
+
+/* The process, and nobody else of its number. */
+static int open_process(Mover *mover)
+{
+        const RelocateRequest *request = mover->request;
+        uint64_t ticks;
+        int r;
+
+        r = process_open(mover->roots->proc_fd, request->pid, &mover->process_fd);
+        if (r < 0)
+                return r;
+
+        mover->pidfd = pidfd_open(request->pid, 0);
+        if (mover->pidfd < 0)
+                return -errno;
+
+        /* It lives now, so the pidfd is its, too. */
+        r = process_start_time(mover->process_fd, &ticks);
+        if (r < 0)
+                return r;
+        return ticks == request->start_time ? 0 : -ESRCH;
+}
+
+void mover_init(const RelocateRequest *request, const MoverRoots *roots, int result_fd,
+                Mover *mover)
+{
+        sigset_t set;
+
+        *mover = (Mover){
+                .request = request,
+                .roots = roots,
+                .result_fd = result_fd,
+                .process_fd = -1,
+                .pidfd = -1,
+                .finder = COPY_FINDER_NONE,
+                .began_ns = mover_now(),
+                .result = { .engine = RELOCATE_NONE },
+        };
+
+        signal_set(&set);
+        sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
+int mover_open(Mover *mover)
+{
+        int cgroup_fd = mover->roots->cgroup_fd, r;
+
+        r = open_process(mover);
+        if (r >= 0)
+                r = copy_finder_init(mover->process_fd, mover->request->pid, &mover->finder);
+        if (r < 0)
+                return r;
+
+        /* Not every engine needs it. */
+        r = cgroup_fd < 0
+                    ? -EOPNOTSUPP
+                    : find_memory_cgroup(cgroup_fd, mover->request->cgroup, &mover->memory_cgroup);
+        if (r < 0 && r != -EOPNOTSUPP)
+                return r;
+
+        mover->pages = malloc(MOVER_BATCH_PAGES * sizeof(*mover->pages));
+        mover->runs = malloc(DAMON_RUNS_MAX * sizeof(*mover->runs));
+        return mover->pages && mover->runs ? 0 : -ENOMEM;
+}
+
+static int damon_give_back(const MoverRoots *roots)
+{
+        int r = damon_release(roots->sys_fd);
+
+        if (r < 0)
+                return r; /* the note stays, for mover_recover() */
+        return unlinkat(roots->run_fd, MOVER_DAMON_NOTE, 0) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+void mover_deinit(Mover *mover)
+{
+        if (mover->damon_claimed)
+                (void)damon_give_back(mover->roots);
+        if (mover->demotion_held)
+                (void)hold_release(&mover->demotion);
+        closep(&mover->process_fd);
+        closep(&mover->pidfd);
+        copy_finder_deinit(&mover->finder);
+        free(mover->memory_cgroup);
+        free(mover->pages);
+        free(mover->runs);
+}
+
+int mover_recover(const MoverRoots *roots)
+{
+        bool noted = faccessat(roots->run_fd, MOVER_DAMON_NOTE, F_OK, 0) == 0;
+        int r = 0, held;
+
+        /* A note without a kdamond of ours: it was not reached, or somebody has taken over. */
+        if (damon_is_ours(roots->sys_fd) || (noted && damon_is_blank(roots->sys_fd)))
+                r = damon_give_back(roots);
+        else if (noted && unlinkat(roots->run_fd, MOVER_DAMON_NOTE, 0) < 0)
+                r = -errno;
+
+        held = hold_recover(roots->sys_fd, roots->run_fd, HOLD_DEMOTION);
+        return r < 0 ? r : held;
+}

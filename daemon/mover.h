@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon/hold.h"
+#include "daemon/kernel/copypage.h"
+#include "daemon/relocate.h"
+
+#define NSEC_PER_MSEC UINT64_C(1000000)
+#define NSEC_PER_SEC  UINT64_C(1000000000)
+
+/* In /run/daxtierd while the machine's kdamond list is, or is about to be, ours. */
+#define MOVER_DAMON_NOTE "damon"
+
+/* Pages of a batch: what one engine gets at once. 64 MiB, 384 KiB of ours. */
+#define MOVER_BATCH_PAGES ((size_t)16384)
+
+typedef struct Mover Mover;
+
+/* Where a mover works; a test has trees of its own. Not owned. */
+typedef struct MoverRoots {
+        int sys_fd;
+        int proc_fd;
+        int cgroup_fd; /* cgroup2; -1: none */
+        int run_fd;    /* /run/daxtierd */
+} MoverRoots;
+
+/* What is at work in a relocation's process: goes through the ranges in batches and has each batch
+ * moved by the best engine that is left. */
+struct Mover {
+        const RelocateRequest *request;
+        const MoverRoots *roots;
+        int result_fd;  /* -1: nobody listens */
+        int process_fd; /* /proc/<pid> */
+        int pidfd;
+        char *memory_cgroup; /* NULL: not accounted, or not known */
+        CopyFinder finder;
+
+        CopyPage *pages; /* the batch: what of it is not moved yet */
+        size_t n_pages;
+        PageRun *runs;
+        unsigned node; /* where the batch goes */
+
+        unsigned refused; /* 1 << RelocateEngine: not again in this relocation */
+        EngineState engines[RELOCATE_ENGINES];
+        int errors[RELOCATE_ENGINES];
+
+        bool interrupted;
+        bool damon_claimed;
+        Hold demotion;
+        bool demotion_held;
+
+        uint64_t began_ns;
+        uint64_t charged_bytes; /* what the rate is counted by: tried, moved or not */
+        RelocateResult result;
+};
+
+/* Nothing is opened yet; @roots, too, may be filled in later. Signals are held back from now on. */
+void mover_init(const RelocateRequest *request, const MoverRoots *roots, int result_fd,
+                Mover *mover);
+
+/* Turns DAMON off and puts demotion back. Signals stay held back. */
+void mover_deinit(Mover *mover);
+
+/* Finds the process; the memory that it has now is meant, and gone after an exec. */
+int mover_open(Mover *mover);
+
+/* Moves what is to be moved. */
+int mover_run(Mover *mover);
+
+/* Fills in the rest of .result, of a relocation that ended with @error, and writes it. */
+void mover_finish(Mover *mover, int error);
+
+/* What a killed mover left behind; the caller has the lock. */
+int mover_recover(const MoverRoots *roots);
+
+/* For the engines. Each has the pages of the batch moved to .node, as far as it can: 0 or an error
+ * that mover_refuse() has made of it. -EINTR and -ESRCH end the relocation. */
+int mover_damon(Mover *mover, RelocateEngine engine);
+int mover_reclaim(Mover *mover, RelocateEngine engine);
+int mover_move_pages(Mover *mover, RelocateEngine engine);
+
+/* Looks where the first @n pages of the batch are now, from @first on, and takes those out that have
+ * moved. Returns in @ret_left how many of the @n stay. */
+int mover_settle(Mover *mover, RelocateEngine engine, size_t first, size_t n, size_t *ret_left);
+
+/* Waits, unless a signal comes: -EINTR, then and ever after. */
+int mover_sleep(Mover *mover, uint64_t ns);
+
+/* Notes that the engine is of no use, and why; returns @error. */
+int mover_refuse(Mover *mover, RelocateEngine engine, int error, const char *format, ...)
+        __attribute__((format(printf, 4, 5)));
+
+uint64_t mover_now(void);

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/relocate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/file.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+
+#include "daemon/mover.h"
+#include "policy/macro.h"
+
+#define RUN_DIR   "/run/daxtierd"
+#define LOCK_FILE "relocate.lock"
+
+/* CGROUP2_SUPER_MAGIC of linux/magic.h. */
+#define CGROUP2_MAGIC 0x63677270
+
+/* Where the child's end of the pipe goes, the only descriptor it has beside stdio. */
+#define CHILD_PIPE_FD 3
+
+_Static_assert(sizeof(RelocateResult) <= 512, "a result must go through a pipe in one piece");
+
+int relocation_new(const RelocateRequest *request, Relocation **ret_relocation)
+{
+        _cleanup_(relocation_freep) Relocation *relocation = NULL;
+        _cleanup_(freep) RelocateRange *ranges = NULL;
+        _cleanup_(freep) char *cgroup = NULL;
+
+        if (request->n_ranges == 0 || request->rate == 0 || nodeset_is_empty(&request->nodes))
+                return -EINVAL;
+
+        relocation = calloc(1, sizeof(*relocation));
+        if (!relocation)
+                return -ENOMEM;
+        *relocation = (Relocation){
+                .pipe_fd = -1,
+                .pidfd = -1,
+                .result = { .engine = RELOCATE_NONE },
+        };
+
+        cgroup = strdup(request->cgroup);
+        ranges = reallocarray(NULL, request->n_ranges, sizeof(*ranges));
+        if (!cgroup || !ranges)
+                return -ENOMEM;
+        memcpy(ranges, request->ranges, request->n_ranges * sizeof(*ranges));
+
+        relocation->request = *request;
+        relocation->request.cgroup = TAKE_PTR(cgroup);
+        relocation->request.ranges = TAKE_PTR(ranges);
+        *ret_relocation = TAKE_PTR(relocation);
+        return 0;
+}
+
+void relocation_free(Relocation *relocation)
+{
+        if (!relocation)
+                return;
+
+        if (relocation_is_running(relocation))
+                pidfd_send_signal(relocation->pidfd, SIGKILL, NULL, 0);
+        sd_event_source_disable_unref(relocation->pipe_source);
+        sd_event_source_disable_unref(relocation->child_source);
+        closep(&relocation->pipe_fd);
+        closep(&relocation->pidfd);
+        free((char *)relocation->request.cgroup);
+        free((RelocateRange *)relocation->request.ranges);
+        free(relocation);
+}
+
+void relocation_freep(Relocation **relocation)
+{
+        relocation_free(*relocation);
+}
+
+bool relocation_is_running(const Relocation *relocation)
+{
+        return relocation->pidfd >= 0;
+}
+
+void relocation_cancel(Relocation *relocation)
+{
+        if (relocation_is_running(relocation))
+                pidfd_send_signal(relocation->pidfd, SIGTERM, NULL, 0);
+}
+
+/* In the child, for ever: nothing of the parent's event loop or bus may be touched, so all of its
+ * descriptors go. */
+_Noreturn static void child_main(const Relocation *relocation, pid_t parent, int pipe_fd,
+                                 relocation_run_fn run)
+{
+        sigset_t mask;
+
+        /* A SIGTERM that comes from now on waits for run(), which puts everything back first: also
+         * that of a daemon that is killed. */
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGTERM);
+        sigprocmask(SIG_SETMASK, &mask, NULL);
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        if (getppid() != parent)
+                _exit(EINTR);
+
+        prctl(PR_SET_NAME, "daxtierd-move");
+        signal(SIGPIPE, SIG_IGN);
+
+        if (pipe_fd != CHILD_PIPE_FD && dup2(pipe_fd, CHILD_PIPE_FD) < 0)
+                _exit(errno);
+        close_range(CHILD_PIPE_FD + 1, ~0u, 0);
+
+        run(&relocation->request, CHILD_PIPE_FD);
+        _exit(0);
+}
+
+/* Takes what is in the pipe, the last result being the one. */
+static void pipe_drain(Relocation *relocation)
+{
+        for (;;) {
+                RelocateResult result;
+                ssize_t n = TEMP_FAILURE_RETRY(read(relocation->pipe_fd, &result, sizeof(result)));
+
+                if (n < 0 && errno == EAGAIN)
+                        return;
+                if ((size_t)n != sizeof(result)) {
+                        /* Its end stays readable: do not spin until the child is reaped. */
+                        sd_event_source_set_enabled(relocation->pipe_source, SD_EVENT_OFF);
+                        return;
+                }
+                result.reason[sizeof(result.reason) - 1] = '\0';
+                relocation->result = result;
+        }
+}
+
+static int on_pipe(sd_event_source *source, int fd, uint32_t revents, void *userdata)
+{
+        pipe_drain(userdata);
+        return 0;
+}
+
+static int on_child(sd_event_source *source, const siginfo_t *info, void *userdata)
+{
+        Relocation *relocation = userdata;
+
+        pipe_drain(relocation);
+        if (info->si_code != CLD_EXITED)
+                relocation->result.error = -ECANCELED;
+        else if (info->si_status != 0)
+                relocation->result.error = -info->si_status;
+
+        relocation->pipe_source = sd_event_source_disable_unref(relocation->pipe_source);
+        relocation->child_source = sd_event_source_disable_unref(relocation->child_source);
+        closep(&relocation->pipe_fd);
+        closep(&relocation->pidfd);
+        relocation->pipe_fd = relocation->pidfd = -1;
+
+        relocation->on_done(relocation, relocation->userdata); /* may free the relocation */
+        return 0;
+}
+
+static int sources_add(Relocation *relocation, sd_event *event)
+{
+        int r;
+
+        r = sd_event_add_io(event, &relocation->pipe_source, relocation->pipe_fd, EPOLLIN, on_pipe,
+                            relocation);
+        if (r >= 0)
+                r = sd_event_source_set_description(relocation->pipe_source, "relocation-results");
+        if (r >= 0)
+                r = sd_event_add_child_pidfd(event, &relocation->child_source, relocation->pidfd,
+                                             WEXITED, on_child, relocation);
+        if (r >= 0)
+                r = sd_event_source_set_description(relocation->child_source, "relocation-end");
+        return r;
+}
+
+int relocation_start(Relocation *relocation, sd_event *event, relocation_run_fn run,
+                     relocation_done_fn on_done, void *userdata)
+{
+        _cleanup_(closep) int read_fd = -1, write_fd = -1, pidfd = -1;
+        pid_t parent = getpid(), pid;
+        int fds[2], r;
+
+        if (relocation_is_running(relocation))
+                return -EBUSY;
+        if (pipe2(fds, O_CLOEXEC) < 0)
+                return -errno;
+        read_fd = fds[0];
+        write_fd = fds[1];
+        if (fcntl(read_fd, F_SETFL, O_NONBLOCK) < 0)
+                return -errno;
+
+        relocation->on_done = on_done;
+        relocation->userdata = userdata;
+        relocation->result = (RelocateResult){ .engine = RELOCATE_NONE };
+
+        pid = fork();
+        if (pid < 0)
+                return -errno;
+        if (pid == 0)
+                child_main(relocation, parent, write_fd, run);
+
+        pidfd = pidfd_open(pid, 0);
+        r = pidfd < 0 ? -errno : 0;
+        if (r >= 0) {
+                relocation->pipe_fd = TAKE_FD(read_fd);
+                relocation->pidfd = TAKE_FD(pidfd);
+                r = sources_add(relocation, event);
+        }
+        if (r < 0) {
+                kill(pid, SIGKILL);
+                waitpid(pid, NULL, 0);
+                relocation->pipe_source = sd_event_source_disable_unref(relocation->pipe_source);
+                relocation->child_source = sd_event_source_disable_unref(relocation->child_source);
+                closep(&relocation->pipe_fd);
+                closep(&relocation->pidfd);
+                relocation->pipe_fd = relocation->pidfd = -1;
+        }
+        return r;
+}
+
+static void roots_close(MoverRoots *roots)
+{
+        closep(&roots->sys_fd);
+        closep(&roots->proc_fd);
+        closep(&roots->cgroup_fd);
+        closep(&roots->run_fd);
+}
+
+/* The root of the unified hierarchy, -1 where there is none. */
+static int cgroup2_open(void)
+{
+        static const char *const places[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
+                _cleanup_(closep) int fd = open(places[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+                struct statfs fs;
+
+                if (fd >= 0 && fstatfs(fd, &fs) >= 0 && fs.f_type == CGROUP2_MAGIC)
+                        return TAKE_FD(fd);
+        }
+        return -1;
+}
+
+static int roots_open(MoverRoots *roots)
+{
+        const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+
+        roots->cgroup_fd = cgroup2_open();
+        roots->sys_fd = open("/sys", flags);
+        if (roots->sys_fd < 0)
+                return -errno;
+        roots->proc_fd = open("/proc", flags);
+        if (roots->proc_fd < 0)
+                return -errno;
+        if (mkdir(RUN_DIR, 0755) < 0 && errno != EEXIST)
+                return -errno;
+        roots->run_fd = open(RUN_DIR, flags | O_NOFOLLOW);
+        return roots->run_fd < 0 ? -errno : 0;
+}
+
+#define ROOTS_NONE                                                                                 \
+        {                                                                                          \
+                .sys_fd = -1, .proc_fd = -1, .cgroup_fd = -1, .run_fd = -1                         \
+        }
+
+/* One at a time on a machine; the kernel drops it for us however we end. */
+static int lock_take(const MoverRoots *roots, int operation, int *ret_fd)
+{
+        _cleanup_(closep) int fd = -1;
+
+        fd = openat(roots->run_fd, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+        if (fd < 0)
+                return -errno;
+        if (flock(fd, operation) < 0)
+                return errno == EWOULDBLOCK ? -EBUSY : -errno;
+
+        *ret_fd = TAKE_FD(fd);
+        return 0;
+}
+
+/* Waits for the lock only as long as nobody tells us to end. */
+static int lock_await(Mover *mover, int *ret_fd)
+{
+        int r;
+
+        for (;;) {
+                r = lock_take(mover->roots, LOCK_EX | LOCK_NB, ret_fd);
+                if (r != -EBUSY)
+                        return r;
+                r = mover_sleep(mover, 50 * NSEC_PER_MSEC);
+                if (r < 0)
+                        return r;
+        }
+}
+
+void relocation_run(const RelocateRequest *request, int result_fd)
+{
+        _cleanup_(roots_close) MoverRoots roots = ROOTS_NONE;
+        _cleanup_(closep) int lock_fd = -1;
+        _cleanup_(mover_deinit) Mover mover;
+        int r;
+
+        mover_init(request, &roots, result_fd, &mover);
+        r = roots_open(&roots);
+        if (r >= 0)
+                r = mover_open(&mover);
+        if (r >= 0)
+                r = lock_await(&mover, &lock_fd);
+        if (r >= 0)
+                r = mover_recover(&roots);
+        if (r >= 0)
+                r = mover_run(&mover);
+        mover_finish(&mover, r);
+}
+
+void relocate_probe(EngineState ret_states[static RELOCATE_ENGINES])
+{
+        _cleanup_(roots_close) MoverRoots roots = ROOTS_NONE;
+
+        (void)roots_open(&roots);
+        engine_probe(roots.sys_fd, roots.cgroup_fd, ret_states);
+}
+
+int relocate_recover(void)
+{
+        _cleanup_(roots_close) MoverRoots roots = ROOTS_NONE;
+        _cleanup_(closep) int lock_fd = -1;
+        int r;
+
+        r = roots_open(&roots);
+        if (r >= 0)
+                r = lock_take(&roots, LOCK_EX | LOCK_NB, &lock_fd);
+        return r < 0 ? r : mover_recover(&roots);
+}
