@@ -106,8 +106,10 @@ static inline Target target_new(const char *mode)
 
 static inline bool target_ends_by_signal(const char *mode)
 {
-        static const char *const modes[] = { "epoll-signal", "sigwait",   "sigsuspend", "pause",
-                                             "spin",         "registers", "rseq" };
+        static const char *const modes[] = {
+                "epoll-signal", "sigwait",   "sigsuspend", "pause",
+                "spin",         "registers", "rseq",       "redirect"
+        };
 
         for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++)
                 if (strcmp(mode, modes[i]) == 0)

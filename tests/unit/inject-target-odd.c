@@ -74,6 +74,25 @@ static void dispatching(void)
         target_read_byte();
 }
 
+static volatile char dispatch_selector; /* 1: every call is redirected */
+
+static void dispatch_no_more(int signal)
+{
+        dispatch_selector = 0; /* or the return from here would be redirected, too */
+}
+
+/* There is no handler for SIGSYS: a call that is redirected is deadly. */
+static void redirecting(void)
+{
+        expect(signal(SIGUSR1, dispatch_no_more) != SIG_ERR);
+        if (prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_ON, 0, 0, &dispatch_selector) != 0)
+                _exit(77);
+        target_ready();
+        dispatch_selector = 1;
+        while (dispatch_selector)
+                ;
+}
+
 /* The first process of its own user, pid and mount namespaces; its parent, outside, waits for it. */
 static void in_namespaces(void)
 {
@@ -168,6 +187,7 @@ static const TargetMode modes[] = {
         { "filter", under_filter },
         { "strict", under_strict },
         { "dispatch", dispatching },
+        { "redirect", redirecting },
         { "namespaces", in_namespaces },
         { "writers", with_writers },
         { "leaderless", without_leader },
