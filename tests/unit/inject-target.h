@@ -11,6 +11,9 @@
 /* What a target exits with when a wait came back with anything but what had been asked for. */
 #define TARGET_HARMED 3
 
+/* It cannot do here what its mode is about. */
+#define TARGET_SKIPS 77
+
 #define TARGET_PAGES 16u
 
 /* What a target checks of itself. */
