@@ -152,6 +152,7 @@ image_build_disk() {
                         in_root "$work" sh -c "$install"
                 fi
                 rm -rf "$work/var/tmp/debs"
+                cp -r "$debs/unit" "$work/usr/local/lib/daxtierd-unit"
                 # Installed but not started: tests start what they test.
                 for unit in "$work"/usr/lib/systemd/system/daxtier*.service; do
                         [[ -e $unit ]] || continue

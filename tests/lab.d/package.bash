@@ -21,7 +21,8 @@ package_files() {
                 done
 }
 
-# package_get SUITE: sets REPLY to a folder of .deb files.
+# package_get SUITE: sets REPLY to a folder of .deb files and, in unit/, the unit tests that were built
+# with them.
 package_get() {
         local suite=$1 key
         # shellcheck disable=SC2153 # LAB_TREE is set in tests/lab
@@ -73,5 +74,8 @@ package_build() {
         in_root "$work" sh -ec 'cd /build/src && dpkg-buildpackage --build=binary --no-sign'
         cp "$work"/build/*.deb "$out/"
         rm -f "$out"/*-dbgsym_*.deb
+        # For end-to-end tests that run unit tests on the guest's kernel.
+        mkdir "$out/unit"
+        find "$work"/build/src/obj-*/tests/unit -maxdepth 1 -type f -perm -u+x ! -name '*.so' -exec cp -t "$out/unit" {} +
         rm -rf "$work"
 }
