@@ -2,6 +2,7 @@
 #include "client/cli/check.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -137,6 +138,12 @@ int probe_damon(const Check *check, const Patient *patient, Findings *findings)
 
 int probe_demotion(const Check *check, const Patient *patient, Findings *findings)
 {
+        if (faccessat(patient->sys_fd, "kernel/mm/numa/demotion_enabled", F_OK, 0) < 0 &&
+            errno == ENOENT)
+                return findings_add(
+                        findings, VERDICT_INFO, NULL,
+                        "the kernel's reclaim cannot demote pages to slower nodes; only "
+                        "needed to move existing copies where DAMON cannot");
         if (attr_is(patient->sys_fd, "kernel/mm/numa/demotion_enabled", "true", "1"))
                 return findings_add(findings, VERDICT_OK, NULL,
                                     "reclaim demotes cold pages to slower nodes");

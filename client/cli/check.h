@@ -24,7 +24,8 @@ typedef enum Verdict {
 struct Patient {
         int proc_fd;
         int sys_fd;
-        int modules_fd; /* /lib/modules/RELEASE; -1: none */
+        int modules_fd;            /* /lib/modules/RELEASE; -1: none */
+        const char *injector_path; /* its socket */
         const Host *host;
 };
 
@@ -81,4 +82,8 @@ int probe_damon(const Check *check, const Patient *patient, Findings *findings);
 int probe_overcommit(const Check *check, const Patient *patient, Findings *findings);
 int probe_demotion(const Check *check, const Patient *patient, Findings *findings);
 int probe_cpuset(const Check *check, const Patient *patient, Findings *findings);
+int probe_cgroup2(const Check *check, const Patient *patient, Findings *findings);
+int probe_injector(const Check *check, const Patient *patient, Findings *findings);
+int probe_ptrace(const Check *check, const Patient *patient, Findings *findings);
+int probe_lockdown(const Check *check, const Patient *patient, Findings *findings);
 int probe_feature(const Check *check, const Patient *patient, Findings *findings);

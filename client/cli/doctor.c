@@ -8,6 +8,7 @@
 #include "client/cli/command.h"
 #include "client/cli/host.h"
 #include "client/cli/table.h"
+#include "daemon/injection.h"
 #include "policy/macro.h"
 
 enum {
@@ -85,6 +86,7 @@ static int run(const Arguments *arguments)
                 .proc_fd = proc_fd,
                 .sys_fd = sys_fd,
                 .modules_fd = modules_fd,
+                .injector_path = INJECTION_SOCKET,
                 .host = &host,
         };
         for (size_t i = 0; i < n_checks; i++) {

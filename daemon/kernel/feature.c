@@ -136,6 +136,14 @@ static int probe_suspend_seccomp(void)
         return 0;
 }
 
+/* Only a cgroup of the unified hierarchy will do, which may stand beside that of version 1. */
+static int unified_open(int sys_fd)
+{
+        int fd = openat(sys_fd, "fs/cgroup/unified", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+        return fd >= 0 ? fd : openat(sys_fd, "fs/cgroup", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 static int probe_perf_cgroup(int sys_fd)
 {
         struct perf_event_attr attributes = {
@@ -144,8 +152,7 @@ static int probe_perf_cgroup(int sys_fd)
                 .config = PERF_COUNT_SW_DUMMY,
                 .disabled = 1,
         };
-        _cleanup_(closep) int cgroup_fd =
-                openat(sys_fd, "fs/cgroup", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        _cleanup_(closep) int cgroup_fd = unified_open(sys_fd);
         _cleanup_(closep) int fd = -1;
 
         if (cgroup_fd < 0)

@@ -34,6 +34,15 @@ mended() {
 
 daxtier doctor
 
+# The injector, which daxtierd starts
+finds injector warn
+mended injector ok
+finds ptrace ok
+finds cgroup2 ok
+finds lockdown ok
+got=$(runuser -u nobody -- daxtier doctor --json | jq -r '.checks[] | select(.check == "injector").verdict')
+[[ $got == unknown ]] || fail "injector: nobody can tell, yet it is $got"
+
 # Without a cheap node nothing can be placed.
 finds cheap-tier fail
 expect 2 "" daxtier doctor

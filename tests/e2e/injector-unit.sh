@@ -72,7 +72,7 @@ storm_start() {
 }
 
 storm_is_on() {
-        find "/proc/$STORM/fd" -lname 'socket:*' | grep -q .
+        find "/proc/$STORM/fd" -lname 'socket:*' 2>/dev/null | grep -q .
 }
 
 # storm_end: how many requests were done meanwhile.

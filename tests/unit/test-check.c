@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "client/cli/check.h"
+#include "daemon/injection.h"
 #include "policy/macro.h"
 #include "tests/unit/scratch.h"
 
@@ -115,10 +120,47 @@ Test(check, demotion)
         _cleanup_(paper_deinit) Paper paper;
 
         paper_init(&paper);
+        assert_finds(&paper, "demotion", VERDICT_INFO, NULL); /* a kernel without it */
         put(&paper, "sys/kernel/mm/numa/demotion_enabled", "false\n");
         assert_finds(&paper, "demotion", VERDICT_INFO, "demotion_enabled");
         put(&paper, "sys/kernel/mm/numa/demotion_enabled", "true\n");
         assert_finds(&paper, "demotion", VERDICT_OK, NULL);
+}
+
+Test(check, ptrace)
+{
+        _cleanup_(paper_deinit) Paper paper;
+
+        paper_init(&paper);
+        assert_finds(&paper, "ptrace", VERDICT_OK, NULL); /* a kernel without Yama */
+        put(&paper, "proc/sys/kernel/yama/ptrace_scope", "2\n");
+        assert_finds(&paper, "ptrace", VERDICT_OK, NULL);
+        put(&paper, "proc/sys/kernel/yama/ptrace_scope", "3\n");
+        assert_finds(&paper, "ptrace", VERDICT_WARN, "reboot");
+}
+
+Test(check, cgroup2_alone_beside_version_1_or_not_at_all)
+{
+        _cleanup_(paper_deinit) Paper paper;
+
+        paper_init(&paper);
+        assert_finds(&paper, "cgroup2", VERDICT_WARN, "systemd.unified_cgroup_hierarchy=1");
+        put(&paper, "sys/fs/cgroup/unified/cgroup.controllers", "\n");
+        assert_finds(&paper, "cgroup2", VERDICT_INFO, "systemd.unified_cgroup_hierarchy=1");
+        put(&paper, "sys/fs/cgroup/cgroup.controllers", "cpuset memory\n");
+        assert_finds(&paper, "cgroup2", VERDICT_OK, NULL);
+}
+
+Test(check, lockdown)
+{
+        _cleanup_(paper_deinit) Paper paper;
+
+        paper_init(&paper);
+        assert_finds(&paper, "lockdown", VERDICT_OK, NULL);
+        put(&paper, "sys/kernel/security/lockdown", "[none] integrity confidentiality\n");
+        assert_finds(&paper, "lockdown", VERDICT_OK, NULL);
+        put(&paper, "sys/kernel/security/lockdown", "none integrity [confidentiality]\n");
+        assert_finds(&paper, "lockdown", VERDICT_INFO, NULL);
 }
 
 Test(check, damon_is_busy_by_a_module_or_by_a_running_kdamond)
@@ -346,6 +388,63 @@ Test(check, damon_is_offered_an_action_and_left_as_it_was)
         cr_assert_eq(text[0], '0');
 }
 
+#if HAVE_INJECTOR
+/* Answers one request in the words of @version, or hangs up. */
+static pid_t answer_once(const char *path, uint32_t version)
+{
+        struct sockaddr_un address = { .sun_family = AF_UNIX };
+        int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+        pid_t pid;
+
+        cr_assert_lt(strlen(path), sizeof(address.sun_path));
+        memcpy(address.sun_path, path, strlen(path));
+        unlink(path);
+        cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+        cr_assert_eq(listen(fd, 1), 0);
+        pid = fork();
+        if (pid == 0) {
+                InjectOutcome outcome = { .version = version, .step = INJECT_STEP_REQUEST };
+                int connection = accept(fd, NULL, NULL);
+                InjectRequest request;
+
+                if (recv(connection, &request, sizeof(request), 0) == sizeof(request) && version)
+                        send(connection, &outcome, sizeof(outcome), 0);
+                _exit(0);
+        }
+
+        close(fd);
+        return pid;
+}
+
+Test(check, injector_absent_of_another_version_or_dumb)
+{
+        static const struct {
+                uint32_t version;
+                Verdict verdict;
+                const char *mend;
+        } answers[] = {
+                { INJECT_VERSION, VERDICT_OK, NULL },
+                { INJECT_VERSION + 1, VERDICT_WARN, "systemctl restart daxtierd-injector.service" },
+                { 0, VERDICT_WARN, "systemctl restart daxtierd-injector.service" },
+        };
+        _cleanup_(paper_deinit) Paper paper;
+        char path[128];
+
+        paper_init(&paper);
+        snprintf(path, sizeof(path), "%s/injector", paper.scratch.path);
+        paper.patient.injector_path = path;
+        assert_finds(&paper, "injector", VERDICT_WARN, "systemctl start daxtierd-injector.socket");
+        for (size_t i = 0; i < ARRAY_SIZE(answers); i++) {
+                pid_t pid = answer_once(path, answers[i].version);
+
+                assert_finds(&paper, "injector", answers[i].verdict, answers[i].mend);
+                cr_assert_eq(waitpid(pid, NULL, 0), pid);
+        }
+        /* Its listener is gone. */
+        assert_finds(&paper, "injector", VERDICT_WARN, "systemctl start daxtierd-injector.socket");
+}
+#endif
+
 /* System calls answer on any kernel; which answer is right depends on it. DAMON's sysfs belongs to the
  * machine: what writes there is tried on paper only. */
 Test(check, every_check_answers_on_this_machine)
@@ -354,6 +453,7 @@ Test(check, every_check_answers_on_this_machine)
                 .proc_fd = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC),
                 .sys_fd = open("/sys", O_PATH | O_DIRECTORY | O_CLOEXEC),
                 .modules_fd = -1,
+                .injector_path = INJECTION_SOCKET,
         };
         Host host = { .daemon_error = -ECONNREFUSED };
 
