@@ -1,40 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <systemd/sd-bus.h>
 
-#include "daemon/online.h"
+typedef struct DaemonKey DaemonKey;
 
-typedef struct DaemonDevice DaemonDevice;
-typedef struct DaemonProblem DaemonProblem;
-typedef struct DaemonState DaemonState;
-
-/* A [Device] section of the daemon's configuration, as daxtierd sees it. */
-struct DaemonDevice {
-        char *name;
-        char *chardev; /* "" while the device is absent */
-        char *state;
-        char *reason; /* "": none */
-};
-
-struct DaemonProblem {
-        char *what;
-        char *mend;
-};
-
-/* The daemon's answers to `daxtier status`: one consistent snapshot. */
-struct DaemonState {
-        char *version;
-        char *state;
-        char *status;
-        DaemonProblem *problems;
-        size_t n_problems;
-        DaemonDevice *devices;
-        size_t n_devices;
-};
+/* How long to wait for an answer. The daemon looks at something; it looks at every process under
+ * policy; it moves every page that is in use. */
+#define DAEMON_ANSWER_USEC UINT64_C(10000000)
+#define DAEMON_SCAN_USEC   UINT64_C(120000000)
+#define DAEMON_WORK_USEC   UINT64_C(1800000000)
 
 /* Connects to the daemon's own socket: works without a system bus, in containers too.
  * -ECONNREFUSED: it is not running; -EACCES: the socket is not for us. */
@@ -42,18 +19,31 @@ int daemon_connect(const char *socket_path, sd_bus **ret_bus);
 
 void daemon_disconnectp(sd_bus **bus);
 
-int daemon_read(sd_bus *bus, DaemonState *ret_state);
-void daemon_state_deinit(DaemonState *state);
+/* Calls @method of the daemon's object with arguments of the @types, as sd_bus_call_method() takes
+ * them. An error that the daemon answers is its errno; -EBADR: it has no such method, it is older
+ * than we are; -ECONNRESET: it went away. *ret_message, if wanted, is set on failure only, to what
+ * the daemon said in words, if it did; the caller frees it. */
+int daemon_call(sd_bus *bus, const char *interface, const char *method, uint64_t timeout_usec,
+                char **ret_message, sd_bus_message **ret_reply, const char *types, ...);
 
-/* The daemon's view of a device, by chardev; NULL: its configuration does not name it. */
-const DaemonDevice *daemon_device_find(const DaemonState *state, const char *chardev);
+/* A key of a dictionary, a{sv}, and where its value goes. */
+struct DaemonKey {
+        const char *name;
+        char type; /* 's': const char *, 'u': uint32_t, 't': uint64_t, 'b': int */
+        size_t offset;
+};
 
-/* "done", "already", "would", "failed" */
-const char *online_result_text(OnlineResult result);
+/* Reads the dictionary that @message stands before into @object. Keys that it lacks leave @object as
+ * it is, keys that are not listed are passed over. Texts stay @message's. 0: there is none, the
+ * array is at its end; 1: read. */
+int daemon_dictionary_read(sd_bus_message *message, const DaemonKey *keys, size_t n_keys,
+                           void *object);
 
-/* Calls Online or Offline and hands each step to @step. 0: all is as wanted. Errors before the
- * first step, and of the step that ended it, are those of device_online() and device_offline();
- * -ECONNRESET: the daemon went away. *ret_message is set on failure only, to what the daemon said
- * in words, if it did; the caller frees it. */
-int daemon_online(sd_bus *bus, const char *method, const char *device, bool dry_run,
-                  online_step_fn step, void *userdata, char **ret_message);
+/* The errno of reading a reply: sd-bus's own for a type that is not there means something else
+ * to whom it is shown. -EPROTO: the reply is not of the agreed form. */
+int daemon_reply_error(int error);
+
+static inline void daemon_messagep(sd_bus_message **message)
+{
+        sd_bus_message_unref(*message);
+}

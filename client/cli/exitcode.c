@@ -28,6 +28,9 @@ static const ErrorRow rows[] = {
         { ESRCH, EXITCODE_INPUT, "no such process (it may just have ended)" },
 
         { EALREADY, EXITCODE_IMPOSSIBLE, "already under way; wait for it to end" },
+        { EBADR, EXITCODE_IMPOSSIBLE,
+          "the daxtierd that runs is older than this command and cannot do that: systemctl restart "
+          "daxtierd" },
         { EBUSY, EXITCODE_IMPOSSIBLE,
           "in use; `fuser -v /dev/daxX.Y` names who has the device open" },
         { EINPROGRESS, EXITCODE_IMPOSSIBLE,
@@ -40,6 +43,8 @@ static const ErrorRow rows[] = {
           "the tier has no NUMA node on this machine; `daxtier doctor` says why" },
         { EOPNOTSUPP, EXITCODE_IMPOSSIBLE,
           "this kernel cannot do that; `daxtier doctor` names the missing feature" },
+        { EPROTO, EXITCODE_IMPOSSIBLE,
+          "daxtierd's answer makes no sense to this command: are both of the same version?" },
         { ERANGE, EXITCODE_IMPOSSIBLE, "smaller than one memory block: it can never be memory" },
         { ETIMEDOUT, EXITCODE_IMPOSSIBLE,
           "no end in sight; the kernel may still be moving pages, see `daxtier devices`" },

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "client/cli/daemonbus.h"
 #include "daemon/bus.h"
 #include "daemon/kernel/attr.h"
 #include "daemon/kernel/conffiles.h"

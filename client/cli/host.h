@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-#include "client/cli/daemonbus.h"
+#include "client/cli/daemonstate.h"
 #include "daemon/device.h"
 #include "daemon/topology.h"
 #include "policy/config.h"

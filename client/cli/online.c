@@ -5,6 +5,8 @@
 #include <stdio.h>
 
 #include "client/cli/command.h"
+#include "client/cli/daemonbus.h"
+#include "client/cli/daemononline.h"
 #include "client/cli/host.h"
 #include "client/cli/json.h"
 #include "client/cli/table.h"

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "client/cli/daemonstate.h"
+
+#include <errno.h>
+
+#include "daemon/bus.h"
+#include "policy/macro.h"
+
+/* More devices or problems than a machine can have: the answer is not the daemon's. */
+#define ITEMS_MAX 4096u
+
+static int text_read(sd_bus_message *message, char type, char **ret_text)
+{
+        const char *text;
+        char *copy;
+        int r;
+
+        r = sd_bus_message_read_basic(message, type, &text);
+        if (r <= 0)
+                return r < 0 ? r : -EBADMSG;
+        copy = strdup(text);
+        if (!copy)
+                return -ENOMEM;
+
+        free(*ret_text);
+        *ret_text = copy;
+        return 0;
+}
+
+/* The value of a dictionary's entry, of which only texts are wanted. */
+static int variant_text_read(sd_bus_message *message, char **ret_text)
+{
+        int r = sd_bus_message_enter_container(message, 'v', "s");
+
+        if (r < 0)
+                return r;
+        r = text_read(message, 's', ret_text);
+        if (r < 0)
+                return r;
+        return sd_bus_message_exit_container(message);
+}
+
+static int device_read(sd_bus_message *message, DaemonDevice *device)
+{
+        int r;
+
+        while ((r = sd_bus_message_enter_container(message, 'e', "sv")) > 0) {
+                const char *key;
+
+                r = sd_bus_message_read_basic(message, 's', &key);
+                if (r < 0)
+                        return r;
+                if (strcmp(key, "name") == 0)
+                        r = variant_text_read(message, &device->name);
+                else if (strcmp(key, "chardev") == 0)
+                        r = variant_text_read(message, &device->chardev);
+                else if (strcmp(key, "state") == 0)
+                        r = variant_text_read(message, &device->state);
+                else if (strcmp(key, "reason") == 0)
+                        r = variant_text_read(message, &device->reason);
+                else
+                        r = sd_bus_message_skip(message, "v");
+                if (r < 0)
+                        return r;
+                r = sd_bus_message_exit_container(message);
+                if (r < 0)
+                        return r;
+        }
+        if (r < 0)
+                return r;
+        return device->name && device->state ? 0 : -EBADMSG;
+}
+
+static int devices_property_read(sd_bus_message *message, DaemonState *state)
+{
+        int r = sd_bus_message_enter_container(message, 'a', "a{sv}");
+
+        if (r < 0)
+                return r;
+
+        while ((r = sd_bus_message_enter_container(message, 'a', "{sv}")) > 0) {
+                DaemonDevice *devices;
+
+                if (state->n_devices >= ITEMS_MAX)
+                        return -E2BIG;
+                devices = reallocarray(state->devices, state->n_devices + 1, sizeof(*devices));
+                if (!devices)
+                        return -ENOMEM;
+                state->devices = devices;
+                devices[state->n_devices] = (DaemonDevice){};
+
+                r = device_read(message, &devices[state->n_devices++]);
+                if (r < 0)
+                        return r;
+                r = sd_bus_message_exit_container(message);
+                if (r < 0)
+                        return r;
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(message);
+}
+
+static int problems_property_read(sd_bus_message *message, DaemonState *state)
+{
+        int r = sd_bus_message_enter_container(message, 'a', "(ss)");
+
+        if (r < 0)
+                return r;
+
+        while ((r = sd_bus_message_enter_container(message, 'r', "ss")) > 0) {
+                DaemonProblem *problems, *problem;
+
+                if (state->n_problems >= ITEMS_MAX)
+                        return -E2BIG;
+                problems = reallocarray(state->problems, state->n_problems + 1, sizeof(*problems));
+                if (!problems)
+                        return -ENOMEM;
+                state->problems = problems;
+                problem = &problems[state->n_problems++];
+                *problem = (DaemonProblem){};
+
+                r = text_read(message, 's', &problem->what);
+                if (r >= 0)
+                        r = text_read(message, 's', &problem->mend);
+                if (r >= 0)
+                        r = sd_bus_message_exit_container(message);
+                if (r < 0)
+                        return r;
+        }
+        return r < 0 ? r : sd_bus_message_exit_container(message);
+}
+
+static int property_read(sd_bus_message *message, const char *name, DaemonState *state)
+{
+        static const char *const types[] = { "a(ss)", "aa{sv}" };
+        int r;
+
+        if (strcmp(name, "Version") == 0)
+                return variant_text_read(message, &state->version);
+        if (strcmp(name, "State") == 0)
+                return variant_text_read(message, &state->state);
+        if (strcmp(name, "Status") == 0)
+                return variant_text_read(message, &state->status);
+        if (strcmp(name, "Problems") != 0 && strcmp(name, "Devices") != 0)
+                return sd_bus_message_skip(message, "v");
+
+        r = sd_bus_message_enter_container(message, 'v', types[*name == 'D']);
+        if (r < 0)
+                return r;
+        r = *name == 'D' ? devices_property_read(message, state)
+                         : problems_property_read(message, state);
+        return r < 0 ? r : sd_bus_message_exit_container(message);
+}
+
+static int properties_read(sd_bus_message *message, DaemonState *state)
+{
+        int r = sd_bus_message_enter_container(message, 'a', "{sv}");
+
+        if (r < 0)
+                return r;
+        while ((r = sd_bus_message_enter_container(message, 'e', "sv")) > 0) {
+                const char *name;
+
+                r = sd_bus_message_read_basic(message, 's', &name);
+                if (r < 0)
+                        return r;
+                r = property_read(message, name, state);
+                if (r < 0)
+                        return r;
+                r = sd_bus_message_exit_container(message);
+                if (r < 0)
+                        return r;
+        }
+        if (r < 0)
+                return r;
+        return state->version && state->state && state->status ? 0 : -EBADMSG;
+}
+
+int daemon_read(sd_bus *bus, DaemonState *ret_state)
+{
+        _cleanup_(daemon_state_deinit) DaemonState state = {};
+        _cleanup_(daemon_messagep) sd_bus_message *reply = NULL;
+        int r;
+
+        r = daemon_call(bus, "org.freedesktop.DBus.Properties", "GetAll", DAEMON_ANSWER_USEC, NULL,
+                        &reply, "s", BUS_INTERFACE);
+        if (r < 0)
+                return r;
+        r = properties_read(reply, &state);
+        if (r < 0)
+                return daemon_reply_error(r);
+
+        *ret_state = state;
+        state = (DaemonState){};
+        return 0;
+}
+
+void daemon_state_deinit(DaemonState *state)
+{
+        for (size_t i = 0; i < state->n_devices; i++) {
+                free(state->devices[i].name);
+                free(state->devices[i].chardev);
+                free(state->devices[i].state);
+                free(state->devices[i].reason);
+        }
+        for (size_t i = 0; i < state->n_problems; i++) {
+                free(state->problems[i].what);
+                free(state->problems[i].mend);
+        }
+        free(state->devices);
+        free(state->problems);
+        free(state->version);
+        free(state->state);
+        free(state->status);
+        *state = (DaemonState){};
+}
+
+const DaemonDevice *daemon_device_find(const DaemonState *state, const char *chardev)
+{
+        for (size_t i = 0; i < state->n_devices; i++)
+                if (state->devices[i].chardev && strcmp(state->devices[i].chardev, chardev) == 0)
+                        return &state->devices[i];
+        return NULL;
+}

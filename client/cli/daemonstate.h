@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "client/cli/daemonbus.h"
+
+typedef struct DaemonDevice DaemonDevice;
+typedef struct DaemonProblem DaemonProblem;
+typedef struct DaemonState DaemonState;
+
+/* A [Device] section of the daemon's configuration, as daxtierd sees it. */
+struct DaemonDevice {
+        char *name;
+        char *chardev; /* "" while the device is absent */
+        char *state;
+        char *reason; /* "": none */
+};
+
+struct DaemonProblem {
+        char *what;
+        char *mend;
+};
+
+/* The daemon's answers to `daxtier status`: one consistent snapshot. */
+struct DaemonState {
+        char *version;
+        char *state;
+        char *status;
+        DaemonProblem *problems;
+        size_t n_problems;
+        DaemonDevice *devices;
+        size_t n_devices;
+};
+
+int daemon_read(sd_bus *bus, DaemonState *ret_state);
+void daemon_state_deinit(DaemonState *state);
+
+/* The daemon's view of a device, by chardev; NULL: its configuration does not name it. */
+const DaemonDevice *daemon_device_find(const DaemonState *state, const char *chardev);
