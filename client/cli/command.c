@@ -25,6 +25,10 @@ static const OptionRow rows[] = {
         { COMMAND_POLICY, "policy", "FILE", "take tier, file and strict from a policy file" },
         { COMMAND_FILE, "file", "WHICH", "dax (default), any, or a glob on the file's path" },
         { COMMAND_STRICT, "strict", NULL, "bind to the tier: no fallback to DRAM when it is full" },
+        { COMMAND_CGROUP, "cgroup", "CGROUP",
+          "only this cgroup, from the cgroup2 root, and below" },
+        { COMMAND_PID, "pid", "PID", "only this process" },
+        { COMMAND_GLOB, "file", "GLOB", "only files whose path fits; * matches a / too" },
 };
 
 /* getopt_long()'s values: beyond any character. */
@@ -74,7 +78,14 @@ static void arguments_set(Arguments *arguments, CommandOption option, const char
                 arguments->policy = value;
                 break;
         case COMMAND_FILE:
+        case COMMAND_GLOB:
                 arguments->file = value;
+                break;
+        case COMMAND_CGROUP:
+                arguments->cgroup = value;
+                break;
+        case COMMAND_PID:
+                arguments->pid = value;
                 break;
         case COMMAND_STRICT:
                 arguments->strict = true;

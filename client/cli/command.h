@@ -19,6 +19,9 @@ typedef enum CommandOption {
         COMMAND_POLICY = 1 << 6,
         COMMAND_FILE = 1 << 7,
         COMMAND_STRICT = 1 << 8,
+        COMMAND_CGROUP = 1 << 9,
+        COMMAND_PID = 1 << 10,
+        COMMAND_GLOB = 1 << 11,
 } CommandOption;
 
 /* A command line, read. Texts belong to argv; NULL: not given. */
@@ -32,6 +35,8 @@ struct Arguments {
         const char *tier;
         const char *policy;
         const char *file;
+        const char *cgroup;
+        const char *pid;
         char **operands; /* ends with NULL */
         int n_operands;
 };
@@ -55,6 +60,8 @@ extern const Command nodes_command;
 extern const Command online_command;
 extern const Command offline_command;
 extern const Command query_command;
+extern const Command list_command;
+extern const Command metrics_command;
 extern const Command run_command;
 extern const Command doctor_command;
 extern const Command policy_command;

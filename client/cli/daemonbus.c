@@ -153,3 +153,19 @@ int daemon_dictionary_read(sd_bus_message *message, const DaemonKey *keys, size_
                 r = sd_bus_message_exit_container(message);
         return r < 0 ? daemon_reply_error(r) : 1;
 }
+
+ExitCode daemon_error_report(int error, const char *subject, const char *message)
+{
+        /* Elsewhere, that is memory which will not go offline. */
+        if (error == -ETIMEDOUT) {
+                fprintf(stderr,
+                        "daxtier: %s: daxtierd does not answer: systemctl status daxtierd\n",
+                        subject);
+                return EXITCODE_NO_DAEMON;
+        }
+        if (!message)
+                return error_report(error, subject);
+
+        fprintf(stderr, "daxtier: %s: %s\n", subject, message);
+        return exitcode_of(error);
+}

@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <systemd/sd-bus.h>
 
+#include "client/cli/exitcode.h"
+
 typedef struct DaemonKey DaemonKey;
 
 /* How long to wait for an answer. The daemon looks at something; it looks at every process under
@@ -42,6 +44,10 @@ int daemon_dictionary_read(sd_bus_message *message, const DaemonKey *keys, size_
 /* The errno of reading a reply: sd-bus's own for a type that is not there means something else
  * to whom it is shown. -EPROTO: the reply is not of the agreed form. */
 int daemon_reply_error(int error);
+
+/* Says "daxtier: SUBJECT: …" with the daemon's @message, or, if that is NULL, our sentence for what
+ * a call failed with; returns the exit code. */
+ExitCode daemon_error_report(int error, const char *subject, const char *message);
 
 static inline void daemon_messagep(sd_bus_message **message)
 {

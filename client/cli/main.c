@@ -8,8 +8,9 @@
 #include "policy/name.h"
 
 static const Command *const commands[] = {
-        &status_command, &devices_command, &nodes_command,  &online_command, &offline_command,
-        &query_command,  &run_command,     &policy_command, &doctor_command,
+        &status_command,  &devices_command, &nodes_command,  &online_command,
+        &offline_command, &query_command,   &list_command,   &run_command,
+        &policy_command,  &metrics_command, &doctor_command,
 };
 
 static void help(void)

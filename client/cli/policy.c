@@ -4,9 +4,12 @@
 #include <stdio.h>
 
 #include "client/cli/command.h"
-#include "client/cli/host.h"
+#include "client/cli/daemonbus.h"
+#include "client/cli/report.h"
+#include "daemon/bus.h"
 #include "daemon/kernel/conffiles.h"
 #include "policy/macro.h"
+#include "policy/name.h"
 
 /* What the daemon would read at its start. */
 static ExitCode check_installed(void)
@@ -50,14 +53,10 @@ static ExitCode check_file(const char *path)
         return EXITCODE_DONE;
 }
 
-static int run(const Arguments *arguments)
+static ExitCode run_check(const Arguments *arguments)
 {
         ExitCode worst = EXITCODE_DONE;
 
-        if (strcmp(arguments->operands[0], "check") != 0)
-                return input_refuse("policy %s: no such command; did you mean `daxtier policy "
-                                    "check`?",
-                                    arguments->operands[0]);
         if (arguments->n_operands == 1)
                 return check_installed();
 
@@ -70,18 +69,106 @@ static int run(const Arguments *arguments)
         return worst;
 }
 
+static ExitCode run_show(const Arguments *arguments)
+{
+        _cleanup_(daemon_disconnectp) sd_bus *bus = NULL;
+        int r = daemon_connect(BUS_SOCKET_PATH, &bus);
+
+        return r < 0 ? daemon_error_report(r, "policy show", NULL)
+                     : policy_show(bus, arguments->json);
+}
+
+ExitCode policy_reload(sd_bus *bus)
+{
+        _cleanup_(daemon_messagep) sd_bus_message *reply = NULL;
+        _cleanup_(freep) char *message = NULL;
+        int r = daemon_call(bus, BUS_INTERFACE, "Reload", DAEMON_SCAN_USEC, &message, &reply, "");
+
+        if (r < 0) {
+                if (r == -EBADMSG && message) {
+                        fprintf(stderr, "daxtier: %s\nThe old configuration stays in force.\n",
+                                message);
+                        return EXITCODE_INPUT;
+                }
+                return daemon_error_report(r, "policy reload", message);
+        }
+
+        puts("The new configuration is in force.");
+        return EXITCODE_DONE;
+}
+
+static ExitCode run_reload(const Arguments *arguments)
+{
+        _cleanup_(daemon_disconnectp) sd_bus *bus = NULL;
+        int r = daemon_connect(BUS_SOCKET_PATH, &bus);
+
+        return r < 0 ? daemon_error_report(r, "policy reload", NULL) : policy_reload(bus);
+}
+
+/* What follows `policy`. */
+static const struct Verb {
+        const char *name;
+        bool takes_files;
+        bool has_json;
+        ExitCode (*run)(const Arguments *arguments);
+} verbs[] = {
+        { "check", true, false, run_check },
+        { "show", false, true, run_show },
+        { "reload", false, false, run_reload },
+};
+
+static ExitCode refuse_verb(const char *name)
+{
+        const char *nearest = NULL;
+        unsigned smallest = 4; /* more edits than this are another word */
+
+        for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+                unsigned edits = name_distance(name, verbs[i].name);
+
+                if (edits < smallest) {
+                        smallest = edits;
+                        nearest = verbs[i].name;
+                }
+        }
+        if (nearest)
+                return input_refuse("policy %s: no such command; did you mean `daxtier policy %s`?",
+                                    name, nearest);
+        return input_refuse("policy %s: no such command; expected check, show or reload", name);
+}
+
+static int run(const Arguments *arguments)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
+                if (strcmp(arguments->operands[0], verbs[i].name) != 0)
+                        continue;
+                if (arguments->n_operands > 1 && !verbs[i].takes_files)
+                        return input_refuse("policy %s: too many arguments", verbs[i].name);
+                if (arguments->json && !verbs[i].has_json)
+                        return input_refuse("policy %s: --json is for `daxtier policy show`",
+                                            verbs[i].name);
+                return verbs[i].run(arguments);
+        }
+        return refuse_verb(arguments->operands[0]);
+}
+
 const Command policy_command = {
         .name = "policy",
-        .synopsis = "check [FILE…]",
-        .summary = "what is wrong with policy files, by file and line",
+        .synopsis = "check|show|reload",
+        .summary = "policy files: what is wrong, what is in force, and read them again",
         .about =
-                "With FILEs, checks each as a policy. Without, checks what daxtierd would read:\n"
-                "/etc/daxtierd/daxtierd.conf with its drop-ins, and policy.d. Needs no daemon. Exits\n"
-                "with 1 if anything is wrong.\n"
+                "check [FILE…]  Checks each FILE as a policy; without, what daxtierd would read:\n"
+                "               /etc/daxtierd/daxtierd.conf with its drop-ins, and policy.d. Says file\n"
+                "               and line, and exits with 1 if anything is wrong. Needs no daemon.\n"
+                "show           The policies in force, in the order in which they are tried, with what\n"
+                "               they set other than the default; then which one each cgroup goes by.\n"
+                "reload         Makes daxtierd read its configuration again (root). One that is wrong is\n"
+                "               refused as a whole, with file and line; the old one stays.\n"
                 "\n"
                 "Examples:\n"
-                "  daxtier policy check\n"
-                "  daxtier policy check my-new.conf && sudo cp my-new.conf /etc/daxtierd/policy.d/\n",
+                "  daxtier policy check my-new.conf && sudo cp my-new.conf /etc/daxtierd/policy.d/\n"
+                "  sudo daxtier policy reload\n"
+                "  daxtier policy show --json | jq '.policies[] | {file, tier: .cow.tier}'\n",
+        .options = COMMAND_JSON,
         .min_operands = 1,
         .max_operands = -1,
         .run = run,

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -7,6 +6,7 @@
 
 #include "client/cli/command.h"
 #include "client/cli/json.h"
+#include "client/cli/number.h"
 #include "client/cli/table.h"
 #include "client/daxtier.h"
 #include "daemon/kernel/maps.h"
@@ -162,23 +162,6 @@ static int document_print(const Table *table)
         return r < 0 ? r : json_print(json_object_array_get_idx(rows, 0));
 }
 
-static bool parse_number(const char *text, uint64_t max, uint64_t *ret_number)
-{
-        bool hexadecimal = strncmp(text, "0x", 2) == 0;
-        uint64_t number;
-        char *end;
-
-        if (!isxdigit((unsigned char)*text))
-                return false;
-        errno = 0;
-        number = strtoull(text, &end, hexadecimal ? 16 : 10);
-        if (errno != 0 || *end != '\0' || number > max)
-                return false;
-
-        *ret_number = number;
-        return true;
-}
-
 static int run(const Arguments *arguments)
 {
         const char *address_text = arguments->n_operands > 1 ? arguments->operands[1] : NULL;
@@ -188,9 +171,9 @@ static int run(const Arguments *arguments)
         uint64_t pid, address = 0;
         int r;
 
-        if (!parse_number(arguments->operands[0], INT_MAX, &pid) || pid == 0)
+        if (!number_parse(arguments->operands[0], INT_MAX, &pid) || pid == 0)
                 return input_refuse("%s: not a process id", arguments->operands[0]);
-        if (address_text && !parse_number(address_text, UINTPTR_MAX, &address))
+        if (address_text && !number_parse(address_text, UINTPTR_MAX, &address))
                 return input_refuse("%s: not an address; write 0x7f… or a decimal number",
                                     address_text);
 

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <libsmartcols.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 
 #include "policy/macro.h"
 #include "policy/nodeset.h"
@@ -235,6 +236,17 @@ int table_print(const Table *table, bool bytes)
         return scols_print_table(drawing);
 }
 
+size_t table_width(void)
+{
+        struct winsize size;
+
+        if (!isatty(STDOUT_FILENO))
+                return SIZE_MAX;
+        if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
+                return 80;
+        return size.ws_col;
+}
+
 int table_print_vertical(const Table *table, bool bytes)
 {
         _cleanup_(scols_tablep) struct libscols_table *drawing = scols_new_table();
@@ -263,7 +275,6 @@ int table_print_vertical(const Table *table, bool bytes)
         return scols_print_table(drawing);
 }
 
-/* Unknown is null, which json-c spells NULL. */
 /* Nearly always one node, and then programs compare it with target_node. */
 static struct json_object *nodes_json(const char *text)
 {
@@ -274,6 +285,7 @@ static struct json_object *nodes_json(const char *text)
         return json_text(text);
 }
 
+/* Unknown is null, which json-c spells NULL. */
 static int cell_json(const Column *column, const Cell *cell, struct json_object **ret_value)
 {
         struct json_object *value = NULL;

@@ -52,6 +52,9 @@ void table_set_boolean(Table *table, size_t column, bool value);
 int table_print(const Table *table, bool bytes);
 int table_print_vertical(const Table *table, bool bytes);
 
+/* Characters in a line of the terminal; SIZE_MAX where standard output is none: nothing wraps. */
+size_t table_width(void);
+
 /* An array of objects. The caller owns it. */
 int table_json(const Table *table, struct json_object **ret_rows);
 

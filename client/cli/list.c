@@ -1,0 +1,230 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "client/cli/command.h"
+#include "client/cli/daemonbus.h"
+#include "client/cli/daemonlist.h"
+#include "client/cli/daemonpolicy.h"
+#include "client/cli/number.h"
+#include "client/cli/report.h"
+#include "client/cli/table.h"
+#include "daemon/bus.h"
+#include "policy/macro.h"
+
+/* With a column of cgroups, a narrower terminal would break every path into pieces. */
+#define CGROUP_WIDTH_MIN 132u
+
+enum {
+        COLUMN_PID,
+        COLUMN_COMM,
+        COLUMN_CGROUP,
+        COLUMN_START,
+        COLUMN_END,
+        COLUMN_FILE,
+        COLUMN_DAX,
+        COLUMN_POLICY,
+        COLUMN_TIER,
+        COLUMN_COPIES,
+        COLUMN_CHEAP,
+        COLUMN_FAST,
+        COLUMN_STATE,
+        COLUMN_REASON,
+};
+
+static const Column columns[] = {
+        [COLUMN_PID] = { "pid", "PID", COLUMN_NUMBER },
+        [COLUMN_COMM] = { "comm", "COMM", COLUMN_TEXT },
+        [COLUMN_CGROUP] = { "cgroup", "CGROUP", COLUMN_SENTENCE },
+        [COLUMN_START] = { "start", NULL, COLUMN_ADDRESS },
+        [COLUMN_END] = { "end", NULL, COLUMN_ADDRESS },
+        [COLUMN_FILE] = { "file", "FILE", COLUMN_SENTENCE },
+        [COLUMN_DAX] = { "dax", NULL, COLUMN_BOOLEAN },
+        [COLUMN_POLICY] = { "policy_file", NULL, COLUMN_TEXT },
+        [COLUMN_TIER] = { "tier", "TIER", COLUMN_TEXT },
+        [COLUMN_COPIES] = { "cow_bytes", "COPIES", COLUMN_BYTES },
+        [COLUMN_CHEAP] = { "cow_cheap_bytes", "CHEAP", COLUMN_BYTES },
+        [COLUMN_FAST] = { "cow_fast_bytes", "FAST", COLUMN_BYTES },
+        [COLUMN_STATE] = { "state", "STATE", COLUMN_TEXT },
+        [COLUMN_REASON] = { "reason", "REASON", COLUMN_SENTENCE, "" },
+};
+
+static void text_set(Table *table, size_t column, const char *text)
+{
+        table_set_text(table, column, text && *text ? text : NULL);
+}
+
+/* What is beyond an int64_t is below zero then, and unknown: UINT64_MAX is. */
+static void bytes_set(Table *table, size_t column, uint64_t bytes)
+{
+        table_set_number(table, column, (int64_t)bytes);
+}
+
+static int mapping_take(const DaemonMapping *mapping, void *userdata)
+{
+        Table *table = userdata;
+
+        table_add_row(table);
+        table_set_number(table, COLUMN_PID, mapping->pid);
+        text_set(table, COLUMN_COMM, mapping->comm);
+        text_set(table, COLUMN_CGROUP, mapping->cgroup);
+        bytes_set(table, COLUMN_START, mapping->start);
+        bytes_set(table, COLUMN_END, mapping->end);
+        text_set(table, COLUMN_FILE, mapping->file);
+        table_set_number(table, COLUMN_DAX, mapping->dax);
+        text_set(table, COLUMN_POLICY, mapping->policy_file);
+        text_set(table, COLUMN_TIER, mapping->tier);
+        bytes_set(table, COLUMN_COPIES, mapping->cow_bytes);
+        bytes_set(table, COLUMN_CHEAP, mapping->cow_cheap_bytes);
+        bytes_set(table, COLUMN_FAST, mapping->cow_fast_bytes);
+        text_set(table, COLUMN_STATE, mapping->state);
+        text_set(table, COLUMN_REASON, mapping->reason);
+        return 0;
+}
+
+typedef struct InForce {
+        size_t n_policies;
+        uint64_t n_processes;
+} InForce;
+
+static int policy_count(const DaemonPolicy *policy, void *userdata)
+{
+        InForce *force = userdata;
+
+        force->n_policies++;
+        force->n_processes += policy->n_processes;
+        return 0;
+}
+
+/* Why there is nothing to list. */
+static void empty_explain(sd_bus *bus, const DaemonFilter *filter)
+{
+        InForce force = {};
+
+        if (filter->pid != 0 && kill((pid_t)filter->pid, 0) < 0 && errno == ESRCH) {
+                fprintf(stderr, "There is no process %u.\n", filter->pid);
+                return;
+        }
+
+        if (daemon_policies(bus, policy_count, NULL, &force) < 0)
+                fputs("No mapping is under policy.\n", stderr);
+        else if (force.n_policies == 0)
+                policy_none_explain();
+        else if (filter->pid != 0 || *filter->cgroup || *filter->file)
+                fputs("No mapping under policy fits; `daxtier list` alone shows all that are.\n",
+                      stderr);
+        else if (force.n_processes == 0)
+                fputs("No process matches a policy; `daxtier policy show` has what they match.\n",
+                      stderr);
+        else
+                fputs("Processes match a policy, but none has a private mapping that its File= is "
+                      "for;\n`daxtier query PID` shows what a process maps.\n",
+                      stderr);
+        if (geteuid() != 0)
+                fputs("Other users' processes are listed for root only: sudo daxtier list\n",
+                      stderr);
+}
+
+ExitCode list_show(sd_bus *bus, const DaemonFilter *filter, bool json, bool bytes)
+{
+        _cleanup_(table_freep) Table *table = NULL;
+        Column shown[ARRAY_SIZE(columns)];
+        int r;
+
+        memcpy(shown, columns, sizeof(columns));
+        if (table_width() < CGROUP_WIDTH_MIN)
+                shown[COLUMN_CGROUP].heading = NULL;
+        table = table_new(shown, ARRAY_SIZE(shown));
+        if (!table)
+                return error_report(-ENOMEM, "list");
+
+        r = daemon_list(bus, filter, mapping_take, table);
+        if (r == -E2BIG) {
+                fputs("daxtier: list: too many mappings for one answer; narrow it with --cgroup, "
+                      "--pid or --file\n",
+                      stderr);
+                return EXITCODE_IMPOSSIBLE;
+        }
+        if (r < 0)
+                return daemon_error_report(r, "list", NULL);
+
+        if (json || !table_is_empty(table)) {
+                r = table_show(table, "mappings", json, bytes);
+                if (r < 0)
+                        return error_report(r, "list");
+        }
+        fflush(stdout);
+        if (table_is_empty(table))
+                empty_explain(bus, filter);
+        return EXITCODE_DONE;
+}
+
+/* A cgroup has one spelling; a shell's completion ends it with a slash. The caller frees. */
+static int cgroup_parse(const char *text, char **ret_cgroup)
+{
+        size_t length = strlen(text);
+        char *cgroup;
+
+        if (*text != '/' || length >= PATH_MAX)
+                return -EINVAL;
+        while (length > 1 && text[length - 1] == '/')
+                length--;
+
+        cgroup = strndup(text, length);
+        if (!cgroup)
+                return -ENOMEM;
+        *ret_cgroup = cgroup;
+        return 0;
+}
+
+static int run(const Arguments *arguments)
+{
+        _cleanup_(daemon_disconnectp) sd_bus *bus = NULL;
+        _cleanup_(freep) char *cgroup = NULL;
+        DaemonFilter filter = { .cgroup = "", .file = arguments->file ? arguments->file : "" };
+        uint64_t pid = 0;
+        int r;
+
+        if (arguments->pid && (!number_parse(arguments->pid, INT_MAX, &pid) || pid == 0))
+                return input_refuse("--pid=%s: not a process id", arguments->pid);
+        if (arguments->file && *arguments->file != '/' && *arguments->file != '*')
+                return input_refuse("--file=%s: expected a glob on the file's path, which begins "
+                                    "with / or *",
+                                    arguments->file);
+        r = arguments->cgroup ? cgroup_parse(arguments->cgroup, &cgroup) : 0;
+        if (r == -EINVAL)
+                return input_refuse("--cgroup=%s: expected its path from the cgroup2 root, such as "
+                                    "/machine.slice",
+                                    arguments->cgroup);
+        if (r < 0)
+                return error_report(r, "list");
+
+        filter.pid = (uint32_t)pid;
+        if (cgroup)
+                filter.cgroup = cgroup;
+
+        r = daemon_connect(BUS_SOCKET_PATH, &bus);
+        if (r < 0)
+                return daemon_error_report(r, "list", NULL);
+        return list_show(bus, &filter, arguments->json, arguments->bytes);
+}
+
+const Command list_command = {
+        .name = "list",
+        .synopsis = "",
+        .summary = "every mapping under policy: its copies, and why not where they should be",
+        .about =
+                "Options that choose add up: all must fit. daxtierd looks before it answers, so what\n"
+                "is listed is so now. STATE is placed (as the policy wants it), placing (being moved),\n"
+                "partial (in part), skipped (left alone) or failed; REASON says why. Root sees all\n"
+                "processes, others their own. CGROUP is there where the terminal has the room.\n"
+                "\n"
+                "Examples:\n"
+                "  daxtier list --cgroup /machine.slice\n"
+                "  daxtier list --file '/mnt/pmem/*.img' --bytes\n"
+                "  daxtier list --json | jq '.mappings[] | select(.state != \"placed\")'\n",
+        .options = COMMAND_CGROUP | COMMAND_PID | COMMAND_GLOB | COMMAND_JSON | COMMAND_BYTES,
+        .run = run,
+};
