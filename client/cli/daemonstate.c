@@ -129,26 +129,83 @@ static int problems_property_read(sd_bus_message *message, DaemonState *state)
         return r < 0 ? r : sd_bus_message_exit_container(message);
 }
 
-static int property_read(sd_bus_message *message, const char *name, DaemonState *state)
+static const struct TotalKey {
+        const char *name;
+        size_t offset;
+} total_keys[] = {
+        { "processes", offsetof(DaemonTotals, processes) },
+        { "mappings", offsetof(DaemonTotals, mappings) },
+        { "placed", offsetof(DaemonTotals, placed) },
+        { "placing", offsetof(DaemonTotals, placing) },
+        { "partial", offsetof(DaemonTotals, partial) },
+        { "skipped", offsetof(DaemonTotals, skipped) },
+        { "failed", offsetof(DaemonTotals, failed) },
+        { "cow_bytes", offsetof(DaemonTotals, cow_bytes) },
+        { "cow_cheap_bytes", offsetof(DaemonTotals, cow_cheap_bytes) },
+        { "cow_fast_bytes", offsetof(DaemonTotals, cow_fast_bytes) },
+        { "moved_bytes", offsetof(DaemonTotals, moved_bytes) },
+};
+
+static int totals_property_read(sd_bus_message *message, DaemonState *state)
 {
-        static const char *const types[] = { "a(ss)", "aa{sv}" };
-        int r;
+        const char *name;
+        uint64_t value;
+        int r = sd_bus_message_enter_container(message, 'a', "{st}");
 
-        if (strcmp(name, "Version") == 0)
-                return variant_text_read(message, &state->version);
-        if (strcmp(name, "State") == 0)
-                return variant_text_read(message, &state->state);
-        if (strcmp(name, "Status") == 0)
-                return variant_text_read(message, &state->status);
-        if (strcmp(name, "Problems") != 0 && strcmp(name, "Devices") != 0)
-                return sd_bus_message_skip(message, "v");
-
-        r = sd_bus_message_enter_container(message, 'v', types[*name == 'D']);
         if (r < 0)
                 return r;
-        r = *name == 'D' ? devices_property_read(message, state)
-                         : problems_property_read(message, state);
+
+        memset(&state->totals, 0xff, sizeof(state->totals));
+        while ((r = sd_bus_message_read(message, "{st}", &name, &value)) > 0)
+                for (size_t i = 0; i < ARRAY_SIZE(total_keys); i++)
+                        if (strcmp(name, total_keys[i].name) == 0)
+                                *(uint64_t *)(void *)((char *)&state->totals +
+                                                      total_keys[i].offset) = value;
+        state->has_totals = r >= 0;
         return r < 0 ? r : sd_bus_message_exit_container(message);
+}
+
+static int version_property_read(sd_bus_message *message, DaemonState *state)
+{
+        return text_read(message, 's', &state->version);
+}
+
+static int state_property_read(sd_bus_message *message, DaemonState *state)
+{
+        return text_read(message, 's', &state->state);
+}
+
+static int status_property_read(sd_bus_message *message, DaemonState *state)
+{
+        return text_read(message, 's', &state->status);
+}
+
+static const struct Property {
+        const char *name;
+        const char *type;
+        int (*read)(sd_bus_message *message, DaemonState *state);
+} properties[] = {
+        { "Version", "s", version_property_read },
+        { "State", "s", state_property_read },
+        { "Status", "s", status_property_read },
+        { "Problems", "a(ss)", problems_property_read },
+        { "Devices", "aa{sv}", devices_property_read },
+        { "Totals", "a{st}", totals_property_read },
+};
+
+static int property_read(sd_bus_message *message, const char *name, DaemonState *state)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(properties); i++) {
+                int r;
+
+                if (strcmp(name, properties[i].name) != 0)
+                        continue;
+                r = sd_bus_message_enter_container(message, 'v', properties[i].type);
+                if (r >= 0)
+                        r = properties[i].read(message, state);
+                return r < 0 ? r : sd_bus_message_exit_container(message);
+        }
+        return sd_bus_message_skip(message, "v");
 }
 
 static int properties_read(sd_bus_message *message, DaemonState *state)

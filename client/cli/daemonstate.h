@@ -10,6 +10,7 @@
 typedef struct DaemonDevice DaemonDevice;
 typedef struct DaemonProblem DaemonProblem;
 typedef struct DaemonState DaemonState;
+typedef struct DaemonTotals DaemonTotals;
 
 /* A [Device] section of the daemon's configuration, as daxtierd sees it. */
 struct DaemonDevice {
@@ -24,6 +25,15 @@ struct DaemonProblem {
         char *mend;
 };
 
+/* All that is under policy. UINT64_MAX: the daemon does not count this. */
+struct DaemonTotals {
+        uint64_t processes;
+        uint64_t mappings;
+        uint64_t placed, placing, partial, skipped, failed; /* of these mappings, by state */
+        uint64_t cow_bytes, cow_cheap_bytes, cow_fast_bytes;
+        uint64_t moved_bytes; /* since the daemon was started */
+};
+
 /* The daemon's answers to `daxtier status`: one consistent snapshot. */
 struct DaemonState {
         char *version;
@@ -33,6 +43,8 @@ struct DaemonState {
         size_t n_problems;
         DaemonDevice *devices;
         size_t n_devices;
+        bool has_totals; /* older daemons have none */
+        DaemonTotals totals;
 };
 
 int daemon_read(sd_bus *bus, DaemonState *ret_state);

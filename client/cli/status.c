@@ -33,6 +33,34 @@ static const Column problem_columns[] = {
         [PROBLEM_MEND] = { "mend", "MEND", COLUMN_SENTENCE },
 };
 
+enum {
+        TOTAL_PROCESSES,
+        TOTAL_MAPPINGS,
+        TOTAL_PLACED,
+        TOTAL_PLACING,
+        TOTAL_PARTIAL,
+        TOTAL_SKIPPED,
+        TOTAL_FAILED,
+        TOTAL_COPIES,
+        TOTAL_CHEAP,
+        TOTAL_FAST,
+        TOTAL_MOVED,
+};
+
+static const Column total_columns[] = {
+        [TOTAL_PROCESSES] = { "processes", "PROCESSES", COLUMN_NUMBER },
+        [TOTAL_MAPPINGS] = { "mappings", "MAPPINGS", COLUMN_NUMBER },
+        [TOTAL_PLACED] = { "placed", "PLACED", COLUMN_NUMBER },
+        [TOTAL_PLACING] = { "placing", "PLACING", COLUMN_NUMBER },
+        [TOTAL_PARTIAL] = { "partial", "PARTIAL", COLUMN_NUMBER },
+        [TOTAL_SKIPPED] = { "skipped", "SKIPPED", COLUMN_NUMBER },
+        [TOTAL_FAILED] = { "failed", "FAILED", COLUMN_NUMBER },
+        [TOTAL_COPIES] = { "cow_bytes", "COPIES", COLUMN_BYTES },
+        [TOTAL_CHEAP] = { "cow_cheap_bytes", "CHEAP", COLUMN_BYTES },
+        [TOTAL_FAST] = { "cow_fast_bytes", "FAST", COLUMN_BYTES },
+        [TOTAL_MOVED] = { "moved_bytes", "MOVED", COLUMN_BYTES },
+};
+
 static void tier_fill(Table *table, const char *name, const NodeSet *nodes, const Host *host)
 {
         char text[NODESET_TEXT_MAX];
@@ -70,6 +98,30 @@ static Table *problems_report(const Host *host)
         return table;
 }
 
+/* One row, or none: an older daemon has no totals. */
+static Table *totals_report(const Host *host)
+{
+        const DaemonTotals *totals = &host->daemon.totals;
+        Table *table = table_new(total_columns, ARRAY_SIZE(total_columns));
+
+        if (!table || !host->daemon.has_totals)
+                return table;
+
+        table_add_row(table);
+        table_set_number(table, TOTAL_PROCESSES, (int64_t)totals->processes);
+        table_set_number(table, TOTAL_MAPPINGS, (int64_t)totals->mappings);
+        table_set_number(table, TOTAL_PLACED, (int64_t)totals->placed);
+        table_set_number(table, TOTAL_PLACING, (int64_t)totals->placing);
+        table_set_number(table, TOTAL_PARTIAL, (int64_t)totals->partial);
+        table_set_number(table, TOTAL_SKIPPED, (int64_t)totals->skipped);
+        table_set_number(table, TOTAL_FAILED, (int64_t)totals->failed);
+        table_set_number(table, TOTAL_COPIES, (int64_t)totals->cow_bytes);
+        table_set_number(table, TOTAL_CHEAP, (int64_t)totals->cow_cheap_bytes);
+        table_set_number(table, TOTAL_FAST, (int64_t)totals->cow_fast_bytes);
+        table_set_number(table, TOTAL_MOVED, (int64_t)totals->moved_bytes);
+        return table;
+}
+
 static int daemon_json(const Host *host, struct json_object **ret_object)
 {
         _cleanup_(json_putp) struct json_object *object = json_object_new_object();
@@ -97,7 +149,22 @@ static int daemon_json(const Host *host, struct json_object **ret_object)
 typedef struct Part {
         const char *key;
         Table *table;
+        bool is_single; /* an object or null, not an array */
 } Part;
+
+static int part_json(const Part *part, struct json_object *document)
+{
+        _cleanup_(json_putp) struct json_object *rows = NULL;
+        int r = table_json(part->table, &rows);
+
+        if (r < 0)
+                return r;
+        if (!part->is_single)
+                return json_add(document, part->key, TAKE_PTR(rows));
+        if (table_is_empty(part->table))
+                return json_add(document, part->key, NULL);
+        return json_add(document, part->key, json_object_get(json_object_array_get_idx(rows, 0)));
+}
 
 static int json_status(const Host *host, const Part *parts, size_t n_parts)
 {
@@ -115,10 +182,7 @@ static int json_status(const Host *host, const Part *parts, size_t n_parts)
                 return r;
 
         for (size_t i = 0; i < n_parts; i++) {
-                r = table_json(parts[i].table, &value);
-                if (r < 0)
-                        return r;
-                r = json_add(document, parts[i].key, value);
+                r = part_json(&parts[i], document);
                 if (r < 0)
                         return r;
         }
@@ -147,7 +211,8 @@ static int text_status(const Host *host, const Part *parts, size_t n_parts, bool
 static int run(const Arguments *arguments)
 {
         _cleanup_(host_deinit) Host host = {};
-        _cleanup_(table_freep) Table *tiers = NULL, *devices = NULL, *problems = NULL;
+        _cleanup_(table_freep) Table *tiers = NULL, *devices = NULL, *problems = NULL,
+                                     *totals = NULL;
         int r = host_read(&host);
 
         if (r < 0)
@@ -156,11 +221,13 @@ static int run(const Arguments *arguments)
         tiers = tiers_report(&host);
         devices = report_devices(&host);
         problems = problems_report(&host);
-        if (!tiers || !devices || !problems)
+        totals = totals_report(&host);
+        if (!tiers || !devices || !problems || !totals)
                 return error_report(-ENOMEM, "status");
 
         const Part parts[] = {
                 { "tiers", tiers },
+                { "totals", totals, .is_single = true },
                 { "devices", devices },
                 { "problems", problems },
         };
@@ -183,8 +250,12 @@ static int run(const Arguments *arguments)
 const Command status_command = {
         .name = "status",
         .synopsis = "",
-        .summary = "the daemon, the tiers and their sizes, the devices, and what is wrong",
+        .summary = "the daemon, tiers, what is under policy, devices, and what is wrong",
         .about =
+                "Below the tiers: the processes and mappings under policy, the mappings by state as in\n"
+                "`daxtier list`, their copies and how many of those are on each tier, and what was moved\n"
+                "since daxtierd was started.\n"
+                "\n"
                 "Without daxtierd it shows the tiers and devices that the kernel has, and exits with 3.\n"
                 "\n"
                 "Examples:\n"

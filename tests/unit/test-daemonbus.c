@@ -48,6 +48,43 @@ Test(daemonbus, reads_a_state_and_passes_over_what_it_does_not_know)
         cr_assert_eq(daemon_device_find(&state, "dax1.0"), &state.devices[0]);
         cr_assert_str_eq(state.devices[1].state, "absent");
         cr_assert_null(daemon_device_find(&state, "dax2.0"), "no such chardev");
+        cr_assert_not(state.has_totals, "an older daemon has none");
+}
+
+static int answer_totals(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        if (!sd_bus_message_is_method_call(call, "org.freedesktop.DBus.Properties", "GetAll"))
+                return 0;
+        /* Each value another one, a key that is newer than we are, and no "moved_bytes". */
+        return sd_bus_reply_method_return(
+                call, "a{sv}", 4, "Version", "s", "1", "Status", "s", "", "State", "s", "running",
+                "Totals", "a{st}", 11, "processes", UINT64_C(1), "mappings", UINT64_C(2), "placed",
+                UINT64_C(3), "placing", UINT64_C(4), "partial", UINT64_C(5), "skipped", UINT64_C(6),
+                "failed", UINT64_C(7), "cow_bytes", UINT64_C(8), "cow_cheap_bytes", UINT64_C(9),
+                "later", UINT64_C(77), "cow_fast_bytes", UINT64_C(10));
+}
+
+Test(daemonbus, reads_the_totals_that_the_daemon_counts)
+{
+        _cleanup_(daemon_disconnectp) sd_bus *bus = NULL;
+        _cleanup_(daemon_state_deinit) DaemonState state = {};
+        _cleanup_(stage_deinit) Stage stage;
+
+        stage_init(&stage, answer_totals);
+        cr_assert_eq(daemon_connect(stage.socket, &bus), 0);
+        cr_assert_eq(daemon_read(bus, &state), 0);
+        cr_assert(state.has_totals);
+        cr_expect_eq(state.totals.processes, 1);
+        cr_expect_eq(state.totals.mappings, 2);
+        cr_expect_eq(state.totals.placed, 3);
+        cr_expect_eq(state.totals.placing, 4);
+        cr_expect_eq(state.totals.partial, 5);
+        cr_expect_eq(state.totals.skipped, 6);
+        cr_expect_eq(state.totals.failed, 7);
+        cr_expect_eq(state.totals.cow_bytes, 8);
+        cr_expect_eq(state.totals.cow_cheap_bytes, 9);
+        cr_expect_eq(state.totals.cow_fast_bytes, 10);
+        cr_expect_eq(state.totals.moved_bytes, UINT64_MAX, "unknown");
 }
 
 static int answer_steps(sd_bus_message *call, void *userdata, sd_bus_error *error)
