@@ -14,8 +14,9 @@
 #include "daemon/bus.h"
 #include "policy/macro.h"
 
-/* With a column of cgroups, a narrower terminal would break every path into pieces. */
-#define CGROUP_WIDTH_MIN 132u
+/* Narrower terminals have no room for all columns: paths would break into pieces of a few letters. */
+#define WIDTH_CGROUP 160u
+#define WIDTH_COMM   100u
 
 enum {
         COLUMN_PID,
@@ -37,10 +38,10 @@ enum {
 static const Column columns[] = {
         [COLUMN_PID] = { "pid", "PID", COLUMN_NUMBER },
         [COLUMN_COMM] = { "comm", "COMM", COLUMN_TEXT },
-        [COLUMN_CGROUP] = { "cgroup", "CGROUP", COLUMN_SENTENCE },
+        [COLUMN_CGROUP] = { "cgroup", "CGROUP", COLUMN_SENTENCE, .share = 0.2 },
         [COLUMN_START] = { "start", NULL, COLUMN_ADDRESS },
         [COLUMN_END] = { "end", NULL, COLUMN_ADDRESS },
-        [COLUMN_FILE] = { "file", "FILE", COLUMN_SENTENCE },
+        [COLUMN_FILE] = { "file", "FILE", COLUMN_SENTENCE, .share = 0.25 },
         [COLUMN_DAX] = { "dax", NULL, COLUMN_BOOLEAN },
         [COLUMN_POLICY] = { "policy_file", NULL, COLUMN_TEXT },
         [COLUMN_TIER] = { "tier", "TIER", COLUMN_TEXT },
@@ -48,7 +49,7 @@ static const Column columns[] = {
         [COLUMN_CHEAP] = { "cow_cheap_bytes", "CHEAP", COLUMN_BYTES },
         [COLUMN_FAST] = { "cow_fast_bytes", "FAST", COLUMN_BYTES },
         [COLUMN_STATE] = { "state", "STATE", COLUMN_TEXT },
-        [COLUMN_REASON] = { "reason", "REASON", COLUMN_SENTENCE, "" },
+        [COLUMN_REASON] = { "reason", "REASON", COLUMN_SENTENCE, "", .share = 0.2 },
 };
 
 static void text_set(Table *table, size_t column, const char *text)
@@ -127,15 +128,24 @@ static void empty_explain(sd_bus *bus, const DaemonFilter *filter)
                       stderr);
 }
 
+static void columns_choose(size_t width, Column shown[static ARRAY_SIZE(columns)])
+{
+        memcpy(shown, columns, sizeof(columns));
+        if (width < WIDTH_CGROUP)
+                shown[COLUMN_CGROUP].heading = NULL;
+        if (width < WIDTH_COMM) {
+                shown[COLUMN_COMM].heading = NULL;
+                shown[COLUMN_TIER].heading = NULL;
+        }
+}
+
 ExitCode list_show(sd_bus *bus, const DaemonFilter *filter, bool json, bool bytes)
 {
         _cleanup_(table_freep) Table *table = NULL;
         Column shown[ARRAY_SIZE(columns)];
         int r;
 
-        memcpy(shown, columns, sizeof(columns));
-        if (table_width() < CGROUP_WIDTH_MIN)
-                shown[COLUMN_CGROUP].heading = NULL;
+        columns_choose(table_width(), shown);
         table = table_new(shown, ARRAY_SIZE(shown));
         if (!table)
                 return error_report(-ENOMEM, "list");
@@ -219,7 +229,7 @@ const Command list_command = {
                 "Options that choose add up: all must fit. daxtierd looks before it answers, so what\n"
                 "is listed is so now. STATE is placed (as the policy wants it), placing (being moved),\n"
                 "partial (in part), skipped (left alone) or failed; REASON says why. Root sees all\n"
-                "processes, others their own. CGROUP is there where the terminal has the room.\n"
+                "processes, others their own. A narrow terminal shows fewer columns.\n"
                 "\n"
                 "Examples:\n"
                 "  daxtier list --cgroup /machine.slice\n"

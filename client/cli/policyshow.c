@@ -19,11 +19,11 @@ enum {
 };
 
 static const Column policy_columns[] = {
-        [POLICY_FILE] = { "file", "POLICY", COLUMN_SENTENCE },
-        [POLICY_CGROUP] = { NULL, "CGROUP", COLUMN_SENTENCE },
+        [POLICY_FILE] = { "file", "POLICY", COLUMN_SENTENCE, .share = 0.3 },
+        [POLICY_CGROUP] = { NULL, "CGROUP", COLUMN_SENTENCE, .share = 0.2 },
         [POLICY_CGROUPS] = { "cgroups", "CGROUPS", COLUMN_NUMBER },
         [POLICY_PROCESSES] = { "processes", "PROCESSES", COLUMN_NUMBER },
-        [POLICY_SETTINGS] = { NULL, "SETTINGS", COLUMN_SENTENCE, "" },
+        [POLICY_SETTINGS] = { NULL, "SETTINGS", COLUMN_SENTENCE, "", .share = 0.2 },
 };
 
 enum {
@@ -33,9 +33,9 @@ enum {
 };
 
 static const Column cgroup_columns[] = {
-        [CGROUP_PATH] = { "cgroup", "CGROUP", COLUMN_SENTENCE },
+        [CGROUP_PATH] = { "cgroup", "CGROUP", COLUMN_SENTENCE, .share = 0.4 },
         [CGROUP_PROCESSES] = { "processes", "PROCESSES", COLUMN_NUMBER },
-        [CGROUP_POLICY] = { "policy_file", "POLICY", COLUMN_SENTENCE },
+        [CGROUP_POLICY] = { "policy_file", "POLICY", COLUMN_SENTENCE, .share = 0.4 },
 };
 
 /* The answer of one `policy show`. */

@@ -223,8 +223,9 @@ int table_print(const Table *table, bool bytes)
         for (size_t i = 0; i < table->n_columns; i++) {
                 const Column *column = &table->columns[i];
 
-                if (column->heading && !scols_table_new_column(drawing, column->heading, 0,
-                                                               column_flags(column->type)))
+                if (column->heading &&
+                    !scols_table_new_column(drawing, column->heading, column->share,
+                                            column_flags(column->type)))
                         return -ENOMEM;
         }
         for (size_t row = 0; row < table->n_rows; row++) {

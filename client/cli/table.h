@@ -29,6 +29,7 @@ struct Column {
         const char *heading; /* in the table; NULL: not there */
         ColumnType type;
         const char *unknown; /* what the table shows for an unknown value; NULL: "-" */
+        double share; /* of a narrow terminal, for a sentence among others; 0: what is left */
 };
 
 /* Rows of typed cells, each unknown (null in JSON) until it is set. libsmartcols draws the table.
