@@ -38,7 +38,7 @@ enum {
 static const Column columns[] = {
         [COLUMN_PID] = { "pid", "PID", COLUMN_NUMBER },
         [COLUMN_COMM] = { "comm", "COMM", COLUMN_TEXT },
-        [COLUMN_CGROUP] = { "cgroup", "CGROUP", COLUMN_SENTENCE, .share = 0.2 },
+        [COLUMN_CGROUP] = { "cgroup", "CGROUP", COLUMN_CGROUP_PATH, .share = 0.2 },
         [COLUMN_START] = { "start", NULL, COLUMN_ADDRESS },
         [COLUMN_END] = { "end", NULL, COLUMN_ADDRESS },
         [COLUMN_FILE] = { "file", "FILE", COLUMN_SENTENCE, .share = 0.25 },

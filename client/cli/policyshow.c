@@ -20,7 +20,7 @@ enum {
 
 static const Column policy_columns[] = {
         [POLICY_FILE] = { "file", "POLICY", COLUMN_SENTENCE, .share = 0.3 },
-        [POLICY_CGROUP] = { NULL, "CGROUP", COLUMN_SENTENCE, .share = 0.2 },
+        [POLICY_CGROUP] = { NULL, "CGROUP", COLUMN_CGROUP_PATH, .share = 0.2 },
         [POLICY_CGROUPS] = { "cgroups", "CGROUPS", COLUMN_NUMBER },
         [POLICY_PROCESSES] = { "processes", "PROCESSES", COLUMN_NUMBER },
         [POLICY_SETTINGS] = { NULL, "SETTINGS", COLUMN_SENTENCE, "", .share = 0.2 },
@@ -33,7 +33,7 @@ enum {
 };
 
 static const Column cgroup_columns[] = {
-        [CGROUP_PATH] = { "cgroup", "CGROUP", COLUMN_SENTENCE, .share = 0.4 },
+        [CGROUP_PATH] = { "cgroup", "CGROUP", COLUMN_CGROUP_PATH, .share = 0.4 },
         [CGROUP_PROCESSES] = { "processes", "PROCESSES", COLUMN_NUMBER },
         [CGROUP_POLICY] = { "policy_file", "POLICY", COLUMN_SENTENCE, .share = 0.4 },
 };

@@ -12,7 +12,7 @@
 
 typedef struct Cell {
         bool known;
-        char *text; /* COLUMN_TEXT, COLUMN_SENTENCE, COLUMN_NODES */
+        char *text; /* of the types that are texts */
         int64_t number;
 } Cell;
 
@@ -149,6 +149,7 @@ static const char *cell_draw(const Column *column, const Cell *cell, bool bytes,
         switch (column->type) {
         case COLUMN_TEXT:
         case COLUMN_SENTENCE:
+        case COLUMN_CGROUP_PATH:
         case COLUMN_NODES:
                 return cell->text;
         case COLUMN_BOOLEAN:
@@ -178,6 +179,7 @@ static int column_flags(ColumnType type)
         case COLUMN_ADDRESS:
                 return SCOLS_FL_RIGHT;
         case COLUMN_SENTENCE:
+        case COLUMN_CGROUP_PATH:
                 return SCOLS_FL_WRAP;
         case COLUMN_TEXT:
         case COLUMN_NODES:
@@ -185,6 +187,22 @@ static int column_flags(ColumnType type)
                 break;
         }
         return 0;
+}
+
+static int column_draw(const Column *column, struct libscols_table *drawing)
+{
+        struct libscols_column *drawn;
+
+        if (!column->heading)
+                return 0;
+        drawn = scols_table_new_column(drawing, column->heading, column->share,
+                                       column_flags(column->type));
+        if (!drawn)
+                return -ENOMEM;
+
+        /* libsmartcols shows \x0a for a newline, and \x5c for a backslash before an x, to tell the
+         * two apart. The kernel lets no newline into a cgroup's name, and systemd many a \x2d. */
+        return column->type == COLUMN_CGROUP_PATH ? scols_column_set_safechars(drawn, "\\") : 0;
 }
 
 static int row_draw(const Table *table, size_t row, bool bytes, struct libscols_table *drawing)
@@ -221,12 +239,9 @@ int table_print(const Table *table, bool bytes)
                 return -ENOMEM;
 
         for (size_t i = 0; i < table->n_columns; i++) {
-                const Column *column = &table->columns[i];
-
-                if (column->heading &&
-                    !scols_table_new_column(drawing, column->heading, column->share,
-                                            column_flags(column->type)))
-                        return -ENOMEM;
+                r = column_draw(&table->columns[i], drawing);
+                if (r < 0)
+                        return r;
         }
         for (size_t row = 0; row < table->n_rows; row++) {
                 r = row_draw(table, row, bytes, drawing);
@@ -296,7 +311,8 @@ static int cell_json(const Column *column, const Cell *cell, struct json_object 
                 return 0;
         }
 
-        if (column->type == COLUMN_TEXT || column->type == COLUMN_SENTENCE)
+        if (column->type == COLUMN_TEXT || column->type == COLUMN_SENTENCE ||
+            column->type == COLUMN_CGROUP_PATH)
                 value = json_text(cell->text);
         else if (column->type == COLUMN_NODES)
                 value = nodes_json(cell->text);

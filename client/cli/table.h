@@ -15,8 +15,9 @@ typedef struct Table Table;
 
 typedef enum ColumnType {
         COLUMN_TEXT,
-        COLUMN_SENTENCE, /* a text that may wrap at the edge of the terminal */
-        COLUMN_NODES,    /* "2" or "2-3"; in JSON a number where it is one node, else a text */
+        COLUMN_SENTENCE,    /* a text that may wrap at the edge of the terminal */
+        COLUMN_CGROUP_PATH, /* may wrap, too; backslashes are shown as such */
+        COLUMN_NODES,       /* "2" or "2-3"; in JSON a number where it is one node, else a text */
         COLUMN_NUMBER,
         COLUMN_BYTES,   /* "1.5G" in a table, or bytes where asked for; bytes in JSON */
         COLUMN_ADDRESS, /* hexadecimal in a table, a number in JSON */

@@ -93,6 +93,29 @@ Test(table, people_read_short_sizes_and_programs_ask_for_bytes, .init = cr_redir
                                 "-               -              - -       none\n");
 }
 
+Test(table, names_cannot_draw_and_cgroups_keep_their_backslashes, .init = cr_redirect_stdout)
+{
+        static const Column names[] = {
+                { "cgroup", "CGROUP", COLUMN_CGROUP_PATH },
+                { "file", "FILE", COLUMN_SENTENCE },
+                { "comm", "COMM", COLUMN_TEXT },
+        };
+        _cleanup_(table_freep) Table *table = table_new(names, ARRAY_SIZE(names));
+        char drawn[512];
+
+        table_add_row(table);
+        table_set_text(table, 0, "/a\\x2db\x1b");
+        table_set_text(table, 1, "a\\x0ab\n");
+        table_set_text(table, 2, "a\n\x1b[1m");
+        cr_assert_eq(table_print(table, false), 0);
+        fflush(stdout);
+        drawn[fread(drawn, 1, sizeof(drawn) - 1, cr_get_redirected_stdout())] = '\0';
+        cr_expect_not_null(strstr(drawn, "\n/a\\x2db\\x1b "), "%s", drawn);
+        cr_expect_not_null(strstr(drawn, " a\\x5cx0ab\\x0a a\\x0a\\x1b[1m\n"), "%s", drawn);
+        assert_json(table, "[{\"cgroup\":\"/a\\\\x2db\\u001b\",\"file\":\"a\\\\x0ab\\n\","
+                           "\"comm\":\"a\\n\\u001b[1m\"}]");
+}
+
 Test(table, one_row_may_stand_upright, .init = cr_redirect_stdout)
 {
         _cleanup_(table_freep) Table *table = table_new(columns, 2);
