@@ -3,6 +3,7 @@
 
 #include <errno.h>
 
+#include "daemon/busplacement.h"
 #include "daemon/manager.h"
 #include "daemon/report.h"
 #include "daemon/server.h"
@@ -116,23 +117,29 @@ static int get_tiers(sd_bus *bus, const char *path, const char *interface, const
         return r;
 }
 
-/* Whether the caller is root. The kernel says who is behind the private socket; a sender that such a
- * client writes into its message is worth nothing, so sd-bus is only asked about the system bus,
- * whose broker cannot be lied to. */
+int bus_sender(sd_bus_message *message, const Connection *connection, uid_t *ret_uid)
+{
+        sd_bus_creds *creds = NULL;
+        int r;
+
+        if (connection->direct) {
+                *ret_uid = connection->uid;
+                return 0;
+        }
+
+        r = sd_bus_query_sender_creds(message, SD_BUS_CREDS_EUID, &creds);
+        if (r >= 0)
+                r = sd_bus_creds_get_euid(creds, ret_uid);
+        sd_bus_creds_unref(creds);
+        return r;
+}
+
 static int bus_may_change(sd_bus_message *message, const Connection *connection,
                           sd_bus_error *error)
 {
-        sd_bus_creds *creds = NULL;
-        uid_t uid = connection->uid;
-        int r = 0;
+        uid_t uid;
 
-        if (!connection->direct) {
-                r = sd_bus_query_sender_creds(message, SD_BUS_CREDS_EUID, &creds);
-                if (r >= 0)
-                        r = sd_bus_creds_get_euid(creds, &uid);
-                sd_bus_creds_unref(creds);
-        }
-        if (r >= 0 && uid == 0)
+        if (bus_sender(message, connection, &uid) >= 0 && uid == 0)
                 return 0;
 
         return sd_bus_error_set(error, SD_BUS_ERROR_ACCESS_DENIED,
@@ -276,6 +283,15 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Offline", SD_BUS_ARGS("s", device, "b", dry_run),
                                 SD_BUS_RESULT("a(sssi)", steps), method_offline,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_PROPERTY("Totals", "a{st}", bus_get_totals, 0, 0),
+        SD_BUS_METHOD_WITH_ARGS("List", SD_BUS_ARGS("s", cgroup, "u", pid, "s", file, "u", after),
+                                SD_BUS_RESULT("aa{sv}", mappings, "u", next), bus_method_list,
+                                SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Policies", SD_BUS_NO_ARGS,
+                                SD_BUS_RESULT("aa{sv}", policies, "a(ssu)", cgroups),
+                                bus_method_policies, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Metrics", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", text),
+                                bus_method_metrics, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload,
                                 SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_VTABLE_END,

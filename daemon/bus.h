@@ -17,7 +17,21 @@
  *                      online_memblocks, total_memblocks (u); target_node (i)
  *   Tiers     aa{sv}   name, nodes (s, list format); read_latency_ns, write_latency_ns,
  *                      read_bandwidth_mib, write_bandwidth_mib (x; -1 unknown); perf_source (s)
- * Methods (root only):
+ *   Totals    a{st}    processes and mappings under policy, mappings by state, copies as last seen
+ *                      (cow_bytes, cow_cheap_bytes, cow_fast_bytes), moved_bytes. No signals.
+ * Methods for everybody:
+ *   List(s cgroup, u pid, s file, u after) -> (aa{sv} mappings, u next)
+ *            What is under policy, by pid; to other users than root their own only. "" and 0: any;
+ *            cgroup: this one and all below; file: an fnmatch() pattern. Has just been looked at.
+ *            Pages: call again with after=next until next is 0. Keys: pid (u), comm, cgroup, file
+ *            (absent: none), policy_file, tier, state, reason (s), start, end, cow_bytes,
+ *            cow_cheap_bytes, cow_fast_bytes (t), dax (b)
+ *   Policies() -> (aa{sv} policies, a(ssu) cgroups)
+ *            In the order in which they are tried: file, the keys of the file ("cow.tier", ..., s, "":
+ *            not set; sizes in bytes, times in us), n_cgroups, n_processes (u); then cgroups by
+ *            path, the policy's file, how many processes
+ *   Metrics() -> s                            OpenMetrics text
+ * Methods for root:
  *   Online(s device, b dry_run)  -> a(sssi)   object, action, result, -errno: an OnlineStep each
  *   Offline(s device, b dry_run) -> a(sssi)
  *   Reload()                     -> ()        as systemctl reload; error carries file:line

@@ -2,6 +2,7 @@
 #include "daemon/log.h"
 
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,10 +52,21 @@ static void journal_send(int priority, const char *id, const char *device, int e
         sd_journal_sendv(fields, n_fields);
 }
 
+/* As for systemd's own programs. */
+static bool log_wants_debug(void)
+{
+        const char *level = getenv("SYSTEMD_LOG_LEVEL");
+
+        return level && (strcmp(level, "debug") == 0 || strcmp(level, "7") == 0);
+}
+
 void log_event(int priority, const char *id, const char *device, int error, const char *format, ...)
 {
         char text[MESSAGE_MAX];
         va_list arguments;
+
+        if (priority > LOG_INFO && !log_wants_debug())
+                return;
 
         va_start(arguments, format);
         vsnprintf(text, sizeof(text), format, arguments);

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
@@ -10,24 +11,32 @@
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/online.h"
+#include "daemon/relocate.h"
 #include "policy/macro.h"
 
 /* 1: go on. 0: done. Negative: a wrong command line. */
-static int parse_arguments(int argc, char **argv)
+static int parse_arguments(int argc, char **argv, bool *ret_dry_run)
 {
         static const struct option options[] = {
+                { "dry-run", no_argument, NULL, 'n' },
                 { "help", no_argument, NULL, 'h' },
                 { "version", no_argument, NULL, 'V' },
                 {},
         };
         int option;
 
-        while ((option = getopt_long(argc, argv, "h", options, NULL)) >= 0)
+        while ((option = getopt_long(argc, argv, "hn", options, NULL)) >= 0)
                 switch (option) {
+                case 'n':
+                        *ret_dry_run = true;
+                        break;
                 case 'h':
-                        printf("Usage: daxtierd\n\n"
+                        printf("Usage: daxtierd [--dry-run]\n\n"
                                "Onlines the dax devices that /etc/daxtierd/daxtierd.conf names, as\n"
-                               "NUMA nodes of cheap memory. Started by: systemctl start daxtierd\n\n"
+                               "NUMA nodes of cheap memory, and has the copies of private mappings\n"
+                               "live there for the cgroups that /etc/daxtierd/policy.d/*.conf name.\n"
+                               "Started by: systemctl start daxtierd\n\n"
+                               "  -n, --dry-run  change nothing; log what would be done\n"
                                "  -h, --help     this text\n"
                                "      --version  %s\n\n"
                                "See daxtierd(8), daxtierd.conf(5), daxtier(1).\n",
@@ -81,7 +90,7 @@ static int configuration_failed(const ConfigError *error, int r)
         return EX_CONFIG; /* the unit does not restart on this */
 }
 
-static int run(void)
+static int run(bool dry_run)
 {
         _cleanup_(config_error_deinit) ConfigError error = {};
         _cleanup_(manager_freep) Manager *manager = NULL;
@@ -98,10 +107,17 @@ static int run(void)
         r = manager_new(root_fd, &manager);
         if (r < 0)
                 return start_failed("Cannot set up the event loop", r);
+        manager->dry_run = dry_run;
         r = manager_configure(manager, &error);
         if (r < 0)
                 return configuration_failed(&error, r);
 
+        r = relocate_recover();
+        if (r < 0)
+                log_event(LOG_WARNING, NULL, NULL, r,
+                          "Cannot undo what a killed run left in DAMON or in numa/demotion_enabled "
+                          "(%s); see /run/daxtierd",
+                          strerror(-r));
         r = online_recover();
         if (r < 0)
                 log_event(
@@ -121,10 +137,11 @@ static int run(void)
 
 int main(int argc, char **argv)
 {
+        bool dry_run = false;
         int r;
 
-        r = parse_arguments(argc, argv);
+        r = parse_arguments(argc, argv, &dry_run);
         if (r < 0)
                 return EX_USAGE;
-        return r == 0 ? EXIT_SUCCESS : run();
+        return r == 0 ? EXIT_SUCCESS : run(dry_run);
 }

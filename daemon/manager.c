@@ -2,6 +2,7 @@
 #include "daemon/manager.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/signalfd.h>
@@ -9,6 +10,8 @@
 #include <time.h>
 
 #include "daemon/bus.h"
+#include "daemon/injection.h"
+#include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/conffiles.h"
 #include "daemon/log.h"
 #include "daemon/report.h"
@@ -23,6 +26,31 @@
 
 /* A device may have thousands of blocks that fail for one reason. */
 #define LOGGED_STEPS_MAX 32u
+
+static int placement_add(Manager *manager)
+{
+        _cleanup_(closep) int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                              sys_fd = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                              cgroup_fd = -1;
+        PlacementHost host = { .injector_path = INJECTION_SOCKET, .relocate = relocation_run };
+        int r;
+
+        if (proc_fd < 0 || sys_fd < 0)
+                return -errno;
+        r = cgroup_root_open(&cgroup_fd);
+        if (r < 0 && r != -EOPNOTSUPP)
+                return r;
+
+        host.proc_fd = proc_fd;
+        host.sys_fd = sys_fd;
+        host.cgroup_fd = cgroup_fd;
+        r = placement_new(manager->event, &host, &manager->placement);
+        if (r < 0)
+                return r;
+
+        proc_fd = sys_fd = cgroup_fd = -1; /* the placement's now */
+        return 0;
+}
 
 int manager_new(int root_fd, Manager **ret_manager)
 {
@@ -40,6 +68,8 @@ int manager_new(int root_fd, Manager **ret_manager)
         config_init(&manager->config);
 
         r = sd_event_new(&manager->event);
+        if (r >= 0)
+                r = placement_add(manager);
         if (r < 0)
                 return r;
 
@@ -65,6 +95,8 @@ void manager_free(Manager *manager)
                 return;
 
         jobs_free(manager);
+        placement_free(manager->placement);
+        rules_free(manager->rules, manager->n_rules);
         server_deinit(&manager->server);
         sd_device_monitor_unref(manager->monitor);
         for (size_t i = 0; i < ARRAY_SIZE(manager->signal_sources); i++)
@@ -85,6 +117,19 @@ void manager_freep(Manager **manager)
         manager_free(*manager);
 }
 
+/* Policies come into force when the daemon starts, and from then on at once. */
+static void rules_take(Manager *manager, Rule *rules, size_t n_rules)
+{
+        if (manager->ready) {
+                placement_set_rules(manager->placement, rules, n_rules);
+                return;
+        }
+
+        rules_free(manager->rules, manager->n_rules);
+        manager->rules = rules;
+        manager->n_rules = n_rules;
+}
+
 int manager_configure(Manager *manager, ConfigError *ret_error)
 {
         size_t n_managed, n_rules;
@@ -93,22 +138,23 @@ int manager_configure(Manager *manager, ConfigError *ret_error)
         Rule *rules;
         int r;
 
-        /* Nothing is done by policies yet, but a bad one is refused now and not on a later day. */
-        r = rules_load(manager->root_fd, &rules, &n_rules, ret_error);
-        if (r < 0)
-                return r;
-        rules_free(rules, n_rules);
-
         r = config_load(manager->root_fd, &config, ret_error);
         if (r < 0)
                 return r;
 
-        r = managed_build(&config, manager->managed, manager->n_managed, &managed, &n_managed);
+        r = rules_load(manager->root_fd, &rules, &n_rules, ret_error);
+        if (r >= 0) {
+                r = managed_build(&config, manager->managed, manager->n_managed, &managed,
+                                  &n_managed);
+                if (r < 0)
+                        rules_free(rules, n_rules);
+        }
         if (r < 0) {
                 config_deinit(&config);
                 return r;
         }
 
+        rules_take(manager, rules, n_rules);
         config_deinit(&manager->config);
         managed_free(manager->managed, manager->n_managed);
         manager->config = config;
@@ -143,6 +189,8 @@ static int on_reconcile(sd_event_source *source, uint64_t usec, void *userdata)
 
         if (manager->server.system_lost && !manager->stopping)
                 server_connect_system(manager);
+        if (!manager->stopping)
+                placement_reconcile(manager->placement);
         return manager_reconcile(manager);
 }
 
@@ -259,9 +307,11 @@ int manager_start(Manager *manager)
                           strerror(-r), BUS_SOCKET_PATH);
 
         manager->ready = true;
+        manager->placement->dry_run = manager->dry_run;
         r = manager_reconcile(manager);
         if (r < 0)
                 return r;
+        placement_set_rules(manager->placement, TAKE_PTR(manager->rules), manager->n_rules);
 
         sd_notify(false, "READY=1");
         return 0;
@@ -299,8 +349,9 @@ int manager_reload(Manager *manager, char **ret_text)
                           why ? why : "out of memory");
                 manager->config_problem = why ? strdup(why) : NULL;
         } else {
-                log_event(LOG_INFO, NULL, NULL, 0, "Configuration reloaded, %zu devices named",
-                          manager->n_managed);
+                log_event(LOG_INFO, NULL, NULL, 0,
+                          "Configuration reloaded: %zu devices named, %zu policies",
+                          manager->n_managed, manager->placement->n_rules);
         }
 
         if (!manager->stopping)

@@ -10,6 +10,7 @@
 #include "daemon/device.h"
 #include "daemon/job.h"
 #include "daemon/managed.h"
+#include "daemon/placement.h"
 #include "daemon/server.h"
 #include "daemon/topology.h"
 #include "policy/config.h"
@@ -23,12 +24,17 @@ struct Manager {
         job_run_fn run; /* what a job's process does: job_run() */
         sd_event *event;
 
+        bool dry_run; /* onlines, places and moves nothing */
+
         Config config;
         char *config_problem; /* why the last reload was refused; NULL: it was not */
         Managed *managed;
         size_t n_managed;
         Topology topology;
         bool published;
+        Placement *placement;
+        Rule *rules; /* until the placement has them, at the start */
+        size_t n_rules;
         Job *jobs; /* the first one runs, the others wait: auto_online_blocks is the machine's */
 
         Server server;

@@ -103,6 +103,7 @@ static int topology_look(Manager *manager)
 
         topology_deinit(&manager->topology);
         manager->topology = topology;
+        placement_set_tiers(manager->placement, &topology.tiers);
         return 0;
 }
 
@@ -147,7 +148,7 @@ int manager_reconcile(Manager *manager)
         if (r < 0)
                 return r;
 
-        if (devices_look(manager) >= 0 && !manager->stopping)
+        if (devices_look(manager) >= 0 && !manager->stopping && !manager->dry_run)
                 next = wishes_queue(manager, now);
         else
                 next = now + manager->config.reconcile_usec;

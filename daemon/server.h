@@ -53,6 +53,11 @@ int server_connect_system(Manager *manager);
 /* Tells all clients that the properties have changed. */
 void server_announce(Server *server);
 
+/* bus.c: who is behind a call. The kernel says who is behind the private socket; a sender that such a
+ * client writes into its message is worth nothing, so sd-bus is only asked about the system bus,
+ * whose broker cannot be lied to. */
+int bus_sender(sd_bus_message *message, const Connection *connection, uid_t *ret_uid);
+
 /* bus.c: the object itself. */
 int bus_object_add(Connection *connection);
 

@@ -3,13 +3,17 @@
 
 /* The injector as systemd would start it, and its client. */
 
+#include <criterion/criterion.h>
 #include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 
 #include "daemon/injection.h"
-#include "tests/unit/inject-child.h"
 #include "tests/unit/scratch.h"
 
 typedef struct Injector {

@@ -6,6 +6,7 @@
 
 #include "daemon/kernel/tracee.h"
 #include "policy/macro.h"
+#include "tests/unit/inject-child.h"
 #include "tests/unit/injector-child.h"
 
 #define CALLS 10000u

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "policy/macro.h"
+#include "tests/unit/inject-child.h"
 #include "tests/unit/injector-child.h"
 
 #define KILLS 500

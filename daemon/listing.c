@@ -1,0 +1,252 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/listing.h"
+
+#include <errno.h>
+#include <fnmatch.h>
+
+#include "daemon/bus.h"
+#include "policy/macro.h"
+#include "policy/utf8.h"
+
+/* In one turn of the event loop. */
+#define PROCESSES_PER_TURN 8u
+
+/* What was seen so lately need not be looked at again. */
+#define FRESH_USEC UINT64_C(200000)
+
+struct Listing {
+        Placement *placement;
+        sd_bus_message *call;
+        sd_bus_message *reply;
+        char *cgroup;
+        char *file;
+        pid_t *pids; /* in order */
+        size_t n_pids, at;
+        size_t n_listed;
+        sd_event_source *source;
+        Listing *next;
+};
+
+static void listing_free(Listing *listing)
+{
+        if (!listing)
+                return;
+
+        sd_event_source_disable_unref(listing->source);
+        sd_bus_message_unref(listing->call);
+        sd_bus_message_unref(listing->reply);
+        free(listing->cgroup);
+        free(listing->file);
+        free(listing->pids);
+        free(listing);
+}
+
+static void listing_freep(Listing **listing)
+{
+        listing_free(*listing);
+}
+
+static void listing_end(Listing *listing)
+{
+        Listing **at = &listing->placement->listings;
+
+        while (*at != listing)
+                at = &(*at)->next;
+        *at = listing->next;
+        listing->placement->n_listings--;
+        listing_free(listing);
+}
+
+void listings_free(Placement *placement)
+{
+        while (placement->listings) {
+                sd_bus_reply_method_errno(placement->listings->call, ECANCELED, NULL);
+                listing_end(placement->listings);
+        }
+}
+
+static bool is_below(const char *cgroup, const char *top)
+{
+        size_t length = strlen(top);
+
+        if (length == 0 || strcmp(top, "/") == 0)
+                return true;
+        return strncmp(cgroup, top, length) == 0 &&
+               (cgroup[length] == '\0' || cgroup[length] == '/');
+}
+
+static bool is_asked_for(const Target *target, const ListingFilter *filter)
+{
+        return target->rule && target->pid > filter->after &&
+               (filter->pid == 0 || target->pid == filter->pid) &&
+               (filter->all_users || target->subject.uid == filter->uid) &&
+               is_below(target->subject.cgroup, filter->cgroup);
+}
+
+static int compare_pids(const void *a, const void *b)
+{
+        const pid_t *left = a, *right = b;
+
+        return (*left > *right) - (*left < *right);
+}
+
+static int pids_collect(Listing *listing, const ListingFilter *filter)
+{
+        const Targets *targets = &listing->placement->targets;
+
+        listing->pids = calloc(HASH_COUNT(targets->by_pid) + 1, sizeof(*listing->pids));
+        if (!listing->pids)
+                return -ENOMEM;
+
+        for (const Target *target = targets->by_pid; target; target = target->hh.next)
+                if (is_asked_for(target, filter))
+                        listing->pids[listing->n_pids++] = target->pid;
+        qsort(listing->pids, listing->n_pids, sizeof(*listing->pids), compare_pids);
+        return 0;
+}
+
+/* Names of files and processes may be any bytes. */
+static int append_text(sd_bus_message *reply, const char *key, const char *text)
+{
+        _cleanup_(freep) char *clean = utf8_clean(text);
+
+        return clean ? sd_bus_message_append(reply, "{sv}", key, "s", clean) : -ENOMEM;
+}
+
+static int append_mapping(sd_bus_message *reply, const Target *target, const TargetMapping *mapping)
+{
+        char tier[NODESET_TEXT_MAX + 8];
+        int r;
+
+        r = tier_format(&target->rule->cow.tier, tier, sizeof(tier));
+        if (r >= 0)
+                r = sd_bus_message_open_container(reply, 'a', "{sv}");
+        if (r >= 0)
+                r = sd_bus_message_append(
+                        reply, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "pid", "u",
+                        (uint32_t)target->pid, "start", "t", mapping->start, "end", "t",
+                        mapping->end, "dax", "b", mapping->kind == MAPPING_DAX, "tier", "s", tier,
+                        "cow_bytes", "t", mapping->cow_bytes, "cow_cheap_bytes", "t",
+                        mapping->cheap_bytes, "cow_fast_bytes", "t", mapping->fast_bytes, "state",
+                        "s", mapping_state_name(mapping->state), "reason", "s", mapping->reason);
+        if (r >= 0)
+                r = append_text(reply, "comm", target->subject.comm);
+        if (r >= 0)
+                r = append_text(reply, "cgroup", target->subject.cgroup);
+        if (r >= 0)
+                r = append_text(reply, "policy_file", target->rule->source);
+        if (r >= 0 && mapping->file)
+                r = append_text(reply, "file", mapping->file);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+static int target_list(Listing *listing, Target *target)
+{
+        int r = 0;
+
+        if (target->scanned_usec + FRESH_USEC < placement_now(listing->placement) &&
+            placement_look(listing->placement, target) == -ESRCH)
+                return 0;
+        if (!target->rule)
+                return 0;
+
+        for (size_t i = 0; r >= 0 && i < target->n_mappings; i++) {
+                const TargetMapping *mapping = &target->mappings[i];
+
+                if (listing->file[0] != '\0' &&
+                    (!mapping->file || fnmatch(listing->file, mapping->file, 0) != 0))
+                        continue;
+                r = append_mapping(listing->reply, target, mapping);
+                listing->n_listed++;
+        }
+        return r;
+}
+
+static int listing_reply(Listing *listing)
+{
+        uint32_t next = listing->at < listing->n_pids && listing->at > 0
+                                ? (uint32_t)listing->pids[listing->at - 1]
+                                : 0;
+        int r;
+
+        r = sd_bus_message_close_container(listing->reply);
+        if (r >= 0)
+                r = sd_bus_message_append(listing->reply, "u", next);
+        return r < 0 ? r : sd_bus_send(NULL, listing->reply, NULL);
+}
+
+static int on_turn(sd_event_source *source, void *userdata)
+{
+        Listing *listing = userdata;
+        int r = 0;
+
+        for (unsigned n = 0; r >= 0 && n < PROCESSES_PER_TURN && listing->at < listing->n_pids &&
+                             listing->n_listed < LISTING_PAGE;
+             n++) {
+                Target *target =
+                        targets_find(&listing->placement->targets, listing->pids[listing->at++]);
+
+                if (target)
+                        r = target_list(listing, target);
+        }
+        if (r >= 0 && listing->at < listing->n_pids && listing->n_listed < LISTING_PAGE)
+                return 0; /* the next turn goes on */
+
+        if (r >= 0)
+                r = listing_reply(listing);
+        if (r < 0)
+                sd_bus_reply_method_errno(listing->call, r, NULL);
+        listing_end(listing);
+        return 0;
+}
+
+static int listing_new(Placement *placement, sd_bus_message *call, const ListingFilter *filter,
+                       Listing **ret_listing)
+{
+        _cleanup_(listing_freep) Listing *listing = calloc(1, sizeof(*listing));
+        int r;
+
+        if (!listing)
+                return -ENOMEM;
+
+        listing->placement = placement;
+        listing->call = sd_bus_message_ref(call);
+        listing->cgroup = strdup(filter->cgroup);
+        listing->file = strdup(filter->file);
+        if (!listing->cgroup || !listing->file)
+                return -ENOMEM;
+
+        r = pids_collect(listing, filter);
+        if (r >= 0)
+                r = sd_bus_message_new_method_return(call, &listing->reply);
+        if (r >= 0)
+                r = sd_bus_message_open_container(listing->reply, 'a', "a{sv}");
+        if (r >= 0)
+                r = sd_event_add_defer(placement->event, &listing->source, on_turn, listing);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(listing->source, SD_EVENT_ON);
+        if (r >= 0)
+                r = sd_event_source_set_description(listing->source, "listing");
+        if (r < 0)
+                return r;
+
+        *ret_listing = TAKE_PTR(listing);
+        return 0;
+}
+
+int listing_start(Placement *placement, sd_bus_message *call, const ListingFilter *filter)
+{
+        Listing *listing;
+        int r;
+
+        if (placement->n_listings >= LISTINGS_MAX)
+                return -EBUSY;
+        r = listing_new(placement, call, filter, &listing);
+        if (r < 0)
+                return r;
+
+        listing->next = placement->listings;
+        placement->listings = listing;
+        placement->n_listings++;
+        return 0;
+}

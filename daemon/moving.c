@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <stdio.h>
+#include <time.h>
+
+#include "daemon/log.h"
+#include "daemon/placement.h"
+#include "policy/macro.h"
+
+/* After a move that left something it is tried again, less and less often. */
+#define MOVE_RETRY_FIRST_USEC UINT64_C(1000000)
+#define MOVE_RETRY_LAST_USEC  UINT64_C(300000000)
+
+/* One relocation moves what this much time's MoveRate= allows, so that another process gets its
+ * turn. */
+#define MOVE_TURN_SEC 1u
+
+static void moving_start(Placement *placement);
+
+static void queue_remove(Placement *placement, size_t at)
+{
+        placement->n_waiting--;
+        memmove(&placement->waiting[at], &placement->waiting[at + 1],
+                (placement->n_waiting - at) * sizeof(*placement->waiting));
+}
+
+static int queue_append(Placement *placement, Target *target)
+{
+        if (placement->n_waiting == placement->n_waiting_allocated) {
+                size_t larger = placement->n_waiting > 0 ? placement->n_waiting * 2 : 16;
+                Target **waiting =
+                        reallocarray(placement->waiting, larger, sizeof(*placement->waiting));
+
+                if (!waiting)
+                        return -ENOMEM;
+                placement->waiting = waiting;
+                placement->n_waiting_allocated = larger;
+        }
+        placement->waiting[placement->n_waiting++] = target;
+        return 0;
+}
+
+static uint64_t retry_after(unsigned n_failures)
+{
+        uint64_t usec = MOVE_RETRY_FIRST_USEC;
+
+        while (n_failures-- > 1 && usec < MOVE_RETRY_LAST_USEC)
+                usec *= 2;
+        return usec < MOVE_RETRY_LAST_USEC ? usec : MOVE_RETRY_LAST_USEC;
+}
+
+static void note_moved(Placement *placement, const Target *target, const RelocateResult *result)
+{
+        CgroupAccount *cgroup = account_find(&placement->account, target->subject.cgroup);
+
+        for (size_t i = 0; i < RELOCATE_ENGINES; i++)
+                placement->account.moved_bytes[i] += result->moved_by[i];
+        placement->idle_engines |= result->idle_engines;
+        if (result->error < 0)
+                placement->account.moves_failed++;
+        /* Spent before it is filled up again: the time that it took was earning, too. */
+        if (cgroup) {
+                bucket_take(&cgroup->moves, result->moved_bytes);
+                bucket_fill(&cgroup->moves, target->rule->limits.move_rate,
+                            placement_now(placement));
+        }
+
+        log_event(LOG_DEBUG, NULL, NULL, result->error,
+                  "Process %d (%s): moved %" PRIu64 " bytes by %s, %" PRIu64 " left: %s",
+                  target->pid, target->subject.comm, result->moved_bytes,
+                  engine_name(result->engine), result->left_bytes,
+                  result->reason[0] != '\0' ? result->reason : "all done");
+}
+
+static void target_moved(Placement *placement, Target *target, const RelocateResult *result)
+{
+        target->is_moving = false;
+        if (!target->rule)
+                return; /* it was moved to another cgroup meanwhile */
+
+        note_moved(placement, target, result);
+        if (result->error >= 0 || result->error == -EINTR || result->error == -ECANCELED) {
+                target->n_move_failures = 0;
+                target->move_retry_usec = 0;
+        } else if (result->error != -ESRCH) {
+                target->n_move_failures++;
+                target->move_retry_usec =
+                        placement_now(placement) + retry_after(target->n_move_failures);
+                snprintf(target->move_reason, sizeof(target->move_reason), "%s",
+                         result->reason[0] != '\0' ? result->reason : strerror(-result->error));
+        }
+        placement_due(placement, target, 0);
+}
+
+static void on_relocated(Relocation *relocation, void *userdata)
+{
+        Placement *placement = userdata;
+        Target *target = placement->relocating;
+
+        placement->relocation = NULL;
+        placement->relocating = NULL;
+        if (target)
+                target_moved(placement, target, &relocation->result);
+        relocation_free(relocation);
+        moving_start(placement);
+}
+
+static size_t ranges_build(const Target *target, RelocateRange *ranges)
+{
+        size_t n_ranges = 0;
+
+        for (size_t i = 0; i < target->n_mappings; i++) {
+                const TargetMapping *mapping = &target->mappings[i];
+
+                if (mapping->actions & PLAN_MOVE)
+                        ranges[n_ranges++] = (RelocateRange){
+                                .start = mapping->start,
+                                .end = mapping->end,
+                                .dax = mapping->kind == MAPPING_DAX,
+                        };
+        }
+        return n_ranges;
+}
+
+static int relocation_begin(Placement *placement, Target *target, uint64_t bytes_max)
+{
+        _cleanup_(freep) RelocateRange *ranges = calloc(target->n_mappings + 1, sizeof(*ranges));
+        _cleanup_(relocation_freep) Relocation *relocation = NULL;
+        RelocateRequest request = {
+                .pid = target->pid,
+                .start_time = target->subject.start_time,
+                .cgroup = target->subject.cgroup,
+                .ranges = ranges,
+                .nodes = target->intent.nodes,
+                .rate = target->rule->limits.move_rate,
+                .bytes_max = bytes_max,
+                .engines = RELOCATE_ENGINES_ALL & ~placement->idle_engines,
+        };
+        int r;
+
+        if (!ranges)
+                return -ENOMEM;
+        request.n_ranges = ranges_build(target, ranges);
+        if (request.n_ranges == 0)
+                return 0;
+
+        r = relocation_new(&request, &relocation);
+        if (r >= 0)
+                r = relocation_start(relocation, placement->event, placement->host.relocate,
+                                     on_relocated, placement);
+        if (r < 0)
+                return r;
+
+        placement->relocation = TAKE_PTR(relocation);
+        placement->relocating = target;
+        return 0;
+}
+
+/* What may be moved for it now; 0: @ret_wait_usec later. */
+static uint64_t allowance(Placement *placement, const Target *target, uint64_t *ret_wait_usec)
+{
+        CgroupAccount *cgroup =
+                account_cgroup(&placement->account, target->subject.cgroup, &target->rule->limits);
+        uint64_t rate = target->rule->limits.move_rate, bytes;
+
+        if (!cgroup)
+                return 0;
+        bucket_fill(&cgroup->moves, rate, placement_now(placement));
+        *ret_wait_usec = bucket_wait_usec(&cgroup->moves, UINT64_MAX);
+        if (bucket_level(&cgroup->moves) == 0)
+                return 0;
+
+        bytes = rate < UINT64_MAX / MOVE_TURN_SEC ? rate * MOVE_TURN_SEC : UINT64_MAX;
+        if (nodeset_first_common(&target->intent.nodes, &placement->tiers.cheap) >= 0 &&
+            cgroup_account_left(cgroup) < bytes)
+                bytes = cgroup_account_left(cgroup);
+        return bytes;
+}
+
+static int on_move_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        moving_start(userdata);
+        return 0;
+}
+
+static int timer_set(Placement *placement, uint64_t in_usec)
+{
+        int r;
+
+        if (!placement->move_timer) {
+                r = sd_event_add_time_relative(placement->event, &placement->move_timer,
+                                               CLOCK_MONOTONIC, in_usec, 0, on_move_timer,
+                                               placement);
+                if (r >= 0)
+                        r = sd_event_source_set_description(placement->move_timer, "move-rate");
+                return r;
+        }
+
+        r = sd_event_source_set_time_relative(placement->move_timer, in_usec);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(placement->move_timer, SD_EVENT_ONESHOT);
+        return r;
+}
+
+/* Starts on the first whose cgroup may move something now. */
+static void moving_start(Placement *placement)
+{
+        uint64_t soonest = UINT64_MAX;
+
+        for (size_t i = 0; i < placement->n_waiting && !placement->relocation; i++) {
+                Target *target = placement->waiting[i];
+                uint64_t wait_usec = 0, bytes = 0;
+                int r = 0;
+
+                if (target->rule)
+                        bytes = allowance(placement, target, &wait_usec);
+                if (bytes == 0 && wait_usec > 0) {
+                        soonest = wait_usec < soonest ? wait_usec : soonest;
+                        continue;
+                }
+
+                queue_remove(placement, i--);
+                if (bytes > 0)
+                        r = relocation_begin(placement, target, bytes);
+                if (r < 0)
+                        log_event(LOG_WARNING, NULL, NULL, r, "Cannot start to move copies: %s",
+                                  strerror(-r));
+                if (!placement->relocation)
+                        target->is_moving = false;
+        }
+
+        if (!placement->relocation && soonest != UINT64_MAX)
+                timer_set(placement, soonest);
+}
+
+void target_move(Placement *placement, Target *target)
+{
+        if (target->is_moving || queue_append(placement, target) < 0)
+                return;
+
+        target->is_moving = true;
+        if (!placement->relocation)
+                moving_start(placement);
+}
+
+void target_stop_moving(Placement *placement, Target *target)
+{
+        if (placement->relocating == target) {
+                placement->relocating = NULL;
+                relocation_cancel(placement->relocation);
+        }
+        for (size_t i = 0; i < placement->n_waiting; i++)
+                if (placement->waiting[i] == target) {
+                        queue_remove(placement, i);
+                        break;
+                }
+        target->is_moving = false;
+}
+
+void moving_deinit(Placement *placement)
+{
+        relocation_free(placement->relocation);
+        placement->relocation = NULL;
+        sd_event_source_disable_unref(placement->move_timer);
+        free(placement->waiting);
+}

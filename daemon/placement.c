@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/placement.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/conffiles.h"
+#include "daemon/listing.h"
+#include "daemon/log.h"
+#include "policy/macro.h"
+#include "policy/match.h"
+
+/* Looking at one process is not to take more than this part of the time. */
+#define REST_FACTOR   20u
+#define REST_MAX_USEC UINT64_C(1000000)
+
+/* A process that could not be looked at, for want of memory say. */
+#define SCAN_RETRY_USEC UINT64_C(1000000)
+
+/* The reconcile looks at so many processes in a row, then lets others go first. */
+#define SWEEP_BATCH UINT64_C(32)
+#define SWEEP_PAUSE UINT64_C(20000)
+
+uint64_t placement_now(const Placement *placement)
+{
+        uint64_t now;
+
+        return sd_event_now(placement->event, CLOCK_MONOTONIC, &now) >= 0 ? now : 0;
+}
+
+static uint64_t clock_usec(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
+
+static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Target *target = userdata;
+
+        target->due_usec = UINT64_MAX;
+        placement_look(target->placement, target);
+        return 0;
+}
+
+static int timer_arm(Target *target)
+{
+        int r;
+
+        if (target->timer) {
+                r = sd_event_source_set_time(target->timer, target->due_usec);
+                return r < 0 ? r : sd_event_source_set_enabled(target->timer, SD_EVENT_ONESHOT);
+        }
+
+        /* An accuracy of 1 us: what is due now must not wait for company. */
+        r = sd_event_add_time(target->placement->event, &target->timer, CLOCK_MONOTONIC,
+                              target->due_usec, 1, on_due, target);
+        if (r >= 0)
+                r = sd_event_source_set_description(target->timer, "target");
+        return r;
+}
+
+void placement_due(Placement *placement, Target *target, uint64_t in_usec)
+{
+        uint64_t at = placement_now(placement) + in_usec;
+        int r;
+
+        if (at < target->rest_usec)
+                at = target->rest_usec;
+        if (at >= target->due_usec)
+                return;
+
+        target->due_usec = at;
+        r = timer_arm(target);
+        if (r < 0)
+                log_event(LOG_WARNING, NULL, NULL, r, "Cannot set a timer for process %d: %s",
+                          target->pid, strerror(-r));
+}
+
+Target *placement_target(Placement *placement, pid_t pid)
+{
+        Target *target = targets_find(&placement->targets, pid);
+
+        if (!target && targets_add(&placement->targets, pid, &target) < 0)
+                return NULL;
+        target->placement = placement;
+        return target;
+}
+
+void placement_remove(Placement *placement, Target *target)
+{
+        apply_cancel(target->apply);
+        target_stop_moving(placement, target);
+        targets_remove(&placement->targets, target);
+}
+
+int placement_look(Placement *placement, Target *target)
+{
+        _cleanup_(scan_deinit) Scan scan = {};
+        uint64_t begun = clock_usec(), took;
+        int r;
+
+        placement->account.scans++;
+        r = scan_process(&placement->scanner, target->pid, &scan);
+        if (r >= 0)
+                r = target_update(&placement->targets, target, &scan);
+        if (r == -ESRCH) {
+                placement_remove(placement, target);
+                return r;
+        }
+
+        target->scanned_usec = clock_usec();
+        took = target->scanned_usec - begun;
+        target->rest_usec =
+                target->scanned_usec +
+                (took < REST_MAX_USEC / REST_FACTOR ? took * REST_FACTOR : REST_MAX_USEC);
+        if (r < 0) {
+                log_event(LOG_DEBUG, NULL, NULL, r, "Cannot look at process %d: %s", target->pid,
+                          strerror(-r));
+                placement_due(placement, target, SCAN_RETRY_USEC);
+                return r;
+        }
+
+        target->placing_ns = target->heard_ns;
+        target->heard_ns = 0;
+        if (!target->rule)
+                return 0;
+        limits_look(placement, target);
+        target_plan(placement, target, &scan, target->scanned_usec);
+        target_proceed(placement, target);
+        return 0;
+}
+
+static int on_cgroup(int cgroup_fd, const char *path, void *userdata)
+{
+        Placement *placement = userdata;
+        _cleanup_(freep) pid_t *pids = NULL;
+        bool matches = false, below = false;
+        size_t n_pids = 0;
+
+        for (size_t i = 0; i < placement->n_rules; i++) {
+                matches = matches || cgroup_match(placement->rules[i].cgroup, path);
+                below = below || cgroup_may_match_below(placement->rules[i].cgroup, path);
+        }
+        if (!matches || cgroup_processes(cgroup_fd, &pids, &n_pids) < 0)
+                return below;
+
+        for (size_t i = 0; i < n_pids; i++) {
+                Target *target = placement_target(placement, pids[i]);
+
+                if (target && !target->scanned)
+                        placement_due(placement, target, 0);
+        }
+        return below;
+}
+
+void placement_sweep(Placement *placement)
+{
+        int r;
+
+        if (placement->n_rules == 0 || placement->host.cgroup_fd < 0)
+                return;
+        r = cgroup_walk(placement->host.cgroup_fd, "/", on_cgroup, placement);
+        if (r < 0)
+                log_event(LOG_WARNING, NULL, NULL, r, "Cannot walk the cgroups: %s", strerror(-r));
+}
+
+void placement_look_again(Placement *placement)
+{
+        uint64_t n = 0;
+
+        for (Target *target = placement->targets.by_pid; target; target = target->hh.next)
+                placement_due(placement, target, n++ / SWEEP_BATCH * SWEEP_PAUSE);
+}
+
+void placement_reconcile(Placement *placement)
+{
+        int r;
+
+        if (placement->n_rules == 0)
+                return;
+
+        if (placement->watch) {
+                r = watch_refresh(placement->watch);
+                if (r < 0)
+                        log_event(LOG_WARNING, LOG_ID_WATCH, NULL, r,
+                                  "Cannot watch all cgroups of the policies: %s", strerror(-r));
+        }
+        placement_look_again(placement);
+        placement_sweep(placement);
+}
+
+/* Listens to what the rules are about, and no longer to anything else. */
+static int watch_rules(Placement *placement)
+{
+        _cleanup_(freep) char **prefixes = calloc(placement->n_rules + 1, sizeof(*prefixes));
+        int r = 0;
+
+        if (!prefixes)
+                return -ENOMEM;
+        if (placement->host.cgroup_fd < 0)
+                return placement->n_rules > 0 ? -EOPNOTSUPP : 0;
+
+        for (size_t i = 0; r >= 0 && i < placement->n_rules; i++)
+                r = cgroup_prefix(placement->rules[i].cgroup, &prefixes[i]);
+        if (r >= 0 && placement->n_rules > 0 && !placement->watch)
+                r = watch_new(placement->event, placement->host.cgroup_fd, placement_hear,
+                              placement, &placement->watch);
+        if (r >= 0 && placement->watch)
+                r = watch_set(placement->watch, prefixes, placement->n_rules);
+
+        for (size_t i = 0; i < placement->n_rules; i++)
+                free(prefixes[i]);
+        return r;
+}
+
+int placement_set_rules(Placement *placement, Rule *rules, size_t n_rules)
+{
+        for (Target *target = placement->targets.by_pid; target; target = target->hh.next) {
+                target_stop_moving(placement, target);
+                apply_cancel(TAKE_PTR(target->apply));
+                target_rules_changed(target);
+        }
+
+        rules_free(placement->rules, placement->n_rules);
+        placement->rules = rules;
+        placement->n_rules = n_rules;
+        placement->scanner.rules = rules;
+        placement->scanner.n_rules = n_rules;
+        placement->all_dax = n_rules > 0;
+        for (size_t i = 0; i < n_rules; i++)
+                placement->all_dax = placement->all_dax && rules[i].cow.filter == FILE_FILTER_DAX;
+
+        placement->watch_error = watch_rules(placement);
+        if (placement->watch_error < 0)
+                log_event(LOG_ERR, LOG_ID_WATCH, NULL, placement->watch_error,
+                          "Cannot watch the cgroups of the policies (%s): programs are only looked "
+                          "at every ReconcileSec=",
+                          strerror(-placement->watch_error));
+        placement_look_again(placement);
+        placement_sweep(placement);
+        return placement->watch_error;
+}
+
+void placement_set_tiers(Placement *placement, const Tiers *tiers)
+{
+        if (nodeset_equal(&placement->tiers.cheap, &tiers->cheap) &&
+            nodeset_equal(&placement->tiers.fast, &tiers->fast))
+                return;
+
+        placement->tiers = *tiers;
+        scanner_forget(&placement->scanner);
+        placement_look_again(placement);
+}
+
+int placement_new(sd_event *event, const PlacementHost *host, Placement **ret_placement)
+{
+        _cleanup_(placement_freep) Placement *placement = NULL;
+        int r;
+
+        placement = calloc(1, sizeof(*placement));
+        if (!placement)
+                return -ENOMEM;
+
+        placement->event = sd_event_ref(event);
+        placement->host = (PlacementHost){ .proc_fd = -1, .sys_fd = -1, .cgroup_fd = -1 };
+        r = applier_new(event, host->injector_path, &placement->applier);
+        if (r < 0)
+                return r;
+
+        placement->host = *host;
+        placement->scanner = (Scanner){
+                .proc_fd = host->proc_fd,
+                .sys_fd = host->sys_fd,
+                .cgroup_fd = host->cgroup_fd,
+                .tiers = &placement->tiers,
+        };
+        *ret_placement = TAKE_PTR(placement);
+        return 0;
+}
+
+Placement *placement_free(Placement *placement)
+{
+        if (!placement)
+                return NULL;
+
+        listings_free(placement);
+        watch_free(placement->watch);
+        applier_free(placement->applier);
+        moving_deinit(placement);
+        targets_deinit(&placement->targets);
+        account_deinit(&placement->account);
+        sd_event_source_disable_unref(placement->poll_timer);
+        rules_free(placement->rules, placement->n_rules);
+        closep(&placement->host.proc_fd);
+        closep(&placement->host.sys_fd);
+        closep(&placement->host.cgroup_fd);
+        sd_event_unref(placement->event);
+        free(placement);
+        return NULL;
+}
+
+void placement_freep(Placement **placement)
+{
+        placement_free(*placement);
+}

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* The road from "something happened in a policy's cgroup" to "its copies are where the policy wants
+ * them": watch, scan, match, plan, apply, account. Whatever happens, a new mapping, a process, another
+ * policy, the slow reconcile, ends in target_due(), and from there takes the same way:
+ *
+ *      hearing.c     what happens, as the kernel tells it
+ *      placement.c   what is to be looked at, and when
+ *      placing.c     look, plan, have policies applied
+ *      moving.c      have copies moved that were made before
+ *      limits.c      what CheapMax= leaves
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <systemd/sd-event.h>
+
+#include "daemon/account.h"
+#include "daemon/apply.h"
+#include "daemon/relocate.h"
+#include "daemon/scan.h"
+#include "daemon/target.h"
+#include "daemon/watch.h"
+#include "policy/rule.h"
+#include "policy/tier.h"
+
+typedef struct Placement Placement;
+
+/* Where it looks; tests have others. */
+typedef struct PlacementHost {
+        int proc_fd;
+        int sys_fd;
+        int cgroup_fd; /* -1: there is no cgroup2 */
+        const char *injector_path;
+        relocation_run_fn relocate;
+} PlacementHost;
+
+/* One, owned by the Manager. */
+struct Placement {
+        sd_event *event;
+        PlacementHost host;
+        bool dry_run; /* say what would be done */
+
+        Rule *rules;
+        size_t n_rules;
+        bool all_dax; /* every rule is about DAX files only */
+        Tiers tiers;
+
+        Watch *watch; /* NULL: there are no policies, or the kernel has no perf events */
+        int watch_error;
+        Scanner scanner;
+        Targets targets;
+        Applier *applier;
+        int injector_error; /* why the injector was not reached last; 0: it was */
+        Account account;
+        sd_event_source *poll_timer; /* CheapMax= */
+
+        Target **waiting; /* a queue of those whose copies are to move */
+        size_t n_waiting, n_waiting_allocated;
+        Relocation *relocation;      /* the one at work; NULL: none */
+        Target *relocating;          /* for it; NULL: it has ended meanwhile */
+        sd_event_source *move_timer; /* MoveRate= */
+        struct Listing *listings;    /* answers that are being made */
+        size_t n_listings;
+
+        unsigned idle_engines; /* 1 << RelocateEngine: those that do nothing on this kernel */
+};
+
+/* Takes fds of @host over on success only. */
+int placement_new(sd_event *event, const PlacementHost *host, Placement **ret_placement);
+Placement *placement_free(Placement *placement);
+void placement_freep(Placement **placement);
+
+/* Policies from now on; takes @rules over in any case. What is placed already stays, and is looked at
+ * again: without a gap. */
+int placement_set_rules(Placement *placement, Rule *rules, size_t n_rules);
+
+/* The tiers as they are now; a change makes everything be looked at again. */
+void placement_set_tiers(Placement *placement, const Tiers *tiers);
+
+/* The slow safety net: finds processes that no event told of, and looks again at all the others. */
+void placement_reconcile(Placement *placement);
+
+/* Looks at one process now. -ESRCH: it has gone, and @target with it. */
+int placement_look(Placement *placement, Target *target);
+
+/* Looks at it in so long, or before. */
+void placement_due(Placement *placement, Target *target, uint64_t in_usec);
+
+/* Drops a target, with all that is under way for it. */
+void placement_remove(Placement *placement, Target *target);
+
+/* CLOCK_MONOTONIC, as of the present turn of the event loop. */
+uint64_t placement_now(const Placement *placement);
+
+/* A process that one has heard of, new or known. NULL: out of memory. */
+Target *placement_target(Placement *placement, pid_t pid);
+
+/* Looks at all that are known, a few at a time; at every process in a policy's cgroup that is not. */
+void placement_look_again(Placement *placement);
+void placement_sweep(Placement *placement);
+
+/* hearing.c: a watch_fn */
+void placement_hear(const WatchEvent *event, void *userdata);
+
+/* limits.c: starts to keep an eye on the limits of the process' cgroup. */
+void limits_look(Placement *placement, const Target *target);
+
+/* placing.c: plans what was seen and starts on it. */
+void target_plan(Placement *placement, Target *target, const Scan *scan, uint64_t now_usec);
+void target_proceed(Placement *placement, Target *target);
+
+/* moving.c */
+void target_move(Placement *placement, Target *target);
+void target_stop_moving(Placement *placement, Target *target);
+void moving_deinit(Placement *placement);

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include <errno.h>
+#include <inttypes.h>
+#include <time.h>
+
+#include "daemon/log.h"
+#include "daemon/placement.h"
+#include "policy/macro.h"
+
+/* After a policy was put on a mapping it is looked at again: were copies made before it was there? */
+#define VERIFY_USEC UINT64_C(50000)
+
+/* What failed for a reason that may pass is tried again, less and less often. */
+#define RETRY_FIRST_USEC UINT64_C(20000)
+#define RETRY_LAST_USEC  UINT64_C(10000000)
+/* For one that will not, so long; another program in the process, or another policy, come first. */
+#define RETRY_NEVER_USEC UINT64_C(600000000)
+
+/* So many failures in a row are called one. */
+#define FAILED_AFTER 3u
+
+static uint64_t clock_ns(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static bool is_spent(const Placement *placement, const Target *target)
+{
+        const CgroupAccount *cgroup = account_find(&placement->account, target->subject.cgroup);
+
+        return cgroup && cgroup->exhausted &&
+               nodeset_first_common(&target->intent.nodes, &placement->tiers.cheap) >= 0;
+}
+
+/* What the plan leaves to be done now, seen what has failed lately. */
+static void mapping_decide(Placement *placement, Target *target, TargetMapping *mapping,
+                           const Plan *plan, uint64_t now_usec)
+{
+        unsigned actions = plan->actions;
+
+        if ((actions & (PLAN_PLACE | PLAN_RELEASE)) && mapping->retry_usec > now_usec) {
+                /* As it was left by the failure. */
+                mapping->actions = actions & PLAN_MOVE;
+                placement_due(placement, target, mapping->retry_usec - now_usec);
+                return;
+        }
+        if ((actions & PLAN_MOVE) && target->move_retry_usec > now_usec) {
+                actions &= ~(unsigned)PLAN_MOVE;
+                placement_due(placement, target, target->move_retry_usec - now_usec);
+                if (!(actions & PLAN_PLACE)) {
+                        mapping->actions = actions;
+                        target_set_state(&placement->targets, mapping, MAPPING_PARTIAL,
+                                         target->move_reason);
+                        return;
+                }
+        }
+
+        mapping->actions = actions;
+        /* One that fails again and again is called failed while it is tried once more. */
+        if (!(actions & PLAN_PLACE) || mapping->n_failures < FAILED_AFTER)
+                target_set_state(&placement->targets, mapping, plan->state,
+                                 plan_reason_text(plan->reason));
+}
+
+void target_plan(Placement *placement, Target *target, const Scan *scan, uint64_t now_usec)
+{
+        Budget budget = { .cheap_exhausted = is_spent(placement, target) };
+
+        for (size_t i = 0; i < target->n_mappings; i++) {
+                TargetMapping *mapping = &target->mappings[i];
+                const Mapping *seen = &scan->mappings[i].mapping;
+                Placed placed = {
+                        .policy = seen->policy,
+                        .policy_nodes = &seen->policy_nodes,
+                        .given = mapping->given,
+                        .cow_bytes = mapping->cow_bytes,
+                        .wanted_bytes = mapping->wanted_bytes,
+                };
+                Plan plan = plan_build(&target->intent, &budget, &placed);
+
+                if (seen->policy == VMA_POLICY_DEFAULT)
+                        mapping->given = NULL; /* unmapped and mapped anew, or taken off */
+                if (!(plan.actions & (PLAN_PLACE | PLAN_RELEASE))) {
+                        mapping->n_failures = 0;
+                        mapping->retry_usec = 0;
+                }
+                mapping_decide(placement, target, mapping, &plan, now_usec);
+        }
+}
+
+/* Mappings that one call can serve: neighbours, parts of one mapping of a file. */
+static bool is_continued(const TargetMapping *mapping, const TargetMapping *next)
+{
+        return mapping->end == next->start && mapping->actions == next->actions &&
+               mapping->inode == next->inode && mapping->dev_major == next->dev_major &&
+               mapping->dev_minor == next->dev_minor &&
+               mapping->offset + (mapping->end - mapping->start) == next->offset;
+}
+
+static TargetMapping *first_to_apply(Target *target)
+{
+        for (size_t i = 0; i < target->n_mappings; i++)
+                if (target->mappings[i].actions & (PLAN_PLACE | PLAN_RELEASE))
+                        return &target->mappings[i];
+        return NULL;
+}
+
+static void for_range(Target *target, uint64_t start, uint64_t end,
+                      void (*fn)(Placement *, Target *, TargetMapping *), Placement *placement)
+{
+        for (size_t i = 0; i < target->n_mappings; i++)
+                if (target->mappings[i].start < end && target->mappings[i].end > start)
+                        fn(placement, target, &target->mappings[i]);
+}
+
+static void mapping_done(Placement *placement, Target *target, TargetMapping *mapping)
+{
+        bool placed = target->apply_kind == PLAN_PLACE;
+
+        mapping->actions &= ~(unsigned)(PLAN_PLACE | PLAN_RELEASE);
+        mapping->n_failures = 0;
+        mapping->retry_usec = 0;
+        mapping->given = placed ? targets_given(&placement->targets, &target->apply_nodes) : NULL;
+        if (placed && !(mapping->actions & PLAN_MOVE))
+                target_set_state(&placement->targets, mapping, MAPPING_PLACED, "");
+}
+
+/* How long to wait after the @n-th failure in a row. */
+static uint64_t retry_after(unsigned n_failures)
+{
+        uint64_t usec = RETRY_FIRST_USEC;
+
+        while (n_failures-- > 1 && usec < RETRY_LAST_USEC)
+                usec *= 2;
+        return usec < RETRY_LAST_USEC ? usec : RETRY_LAST_USEC;
+}
+
+/* Everything that still waits in this process fails alike: it is the process that cannot be had, not
+ * this mapping. */
+static void target_failed(Placement *placement, Target *target, const char *reason, bool for_good)
+{
+        uint64_t now = placement_now(placement), soonest = UINT64_MAX;
+        bool is_news = false;
+
+        for (size_t i = 0; i < target->n_mappings; i++) {
+                TargetMapping *mapping = &target->mappings[i];
+
+                if (!(mapping->actions & (PLAN_PLACE | PLAN_RELEASE)))
+                        continue;
+
+                mapping->actions &= ~(unsigned)(PLAN_PLACE | PLAN_RELEASE);
+                mapping->n_failures++;
+                mapping->retry_usec =
+                        now + (for_good ? RETRY_NEVER_USEC : retry_after(mapping->n_failures));
+                if (mapping->retry_usec < soonest)
+                        soonest = mapping->retry_usec;
+                if (for_good || mapping->n_failures >= FAILED_AFTER) {
+                        is_news = is_news || mapping->state != MAPPING_FAILED;
+                        target_set_state(&placement->targets, mapping, MAPPING_FAILED, reason);
+                } else
+                        target_set_state(&placement->targets, mapping, MAPPING_PLACING, reason);
+        }
+
+        if (is_news)
+                log_event(LOG_NOTICE, LOG_ID_NOT_PLACED, NULL, 0, "Process %d (%s), %s: %s",
+                          target->pid, target->subject.comm, target->rule->source, reason);
+        if (soonest != UINT64_MAX)
+                placement_due(placement, target, soonest - now);
+        target_proceed(placement, target); /* its copies may move all the same */
+}
+
+/* Whether what stood in the way may pass by itself. */
+static bool may_pass(const InjectOutcome *outcome)
+{
+        switch ((InjectStep)outcome->step) {
+        case INJECT_STEP_THREAD:
+        case INJECT_STEP_STOP:
+        case INJECT_STEP_RSEQ:
+        case INJECT_STEP_PAUSE:
+                return true;
+        case INJECT_STEP_SEIZE:
+                return outcome->error == -EBUSY || outcome->error == -EAGAIN;
+        case INJECT_STEP_ENTER:
+                return outcome->error != -EFAULT;
+        default:
+                return false;
+        }
+}
+
+/* What the kernel said to the call itself. */
+static const char *result_text(int result)
+{
+        switch (result) {
+        case -EINVAL:
+                return "The kernel refused the memory policy: none of the tier's nodes is online and "
+                       "in the process' cpuset.";
+        case -ENOMEM:
+                return "The process has as many mappings as it may have (vm.max_map_count).";
+        default:
+                return "The kernel refused the memory policy.";
+        }
+}
+
+static void note_applied(Placement *placement, Target *target, const InjectOutcome *outcome)
+{
+        Account *account = &placement->account;
+
+        if (outcome->pause_ns != 0)
+                histogram_add(&account->target_pause, outcome->pause_ns);
+        if (outcome->error < 0) {
+                account->injections_failed++;
+                if (outcome->step == INJECT_STEP_PAUSE)
+                        account->pauses_refused++;
+        } else if (outcome->result < 0)
+                account->injections_refused++;
+        else {
+                account->injections_done++;
+                if (target->placing_ns != 0)
+                        histogram_add(&account->place_latency, clock_ns() - target->placing_ns);
+                target->placing_ns = 0;
+        }
+}
+
+static void on_applied(const InjectOutcome *outcome, int error, void *userdata)
+{
+        Target *target = userdata;
+        Placement *placement = target->placement;
+
+        target->apply = NULL;
+        placement->injector_error = outcome ? 0 : error;
+        if (!outcome) {
+                placement->account.injections_failed++;
+                target_failed(placement, target,
+                              error == -EPIPE ? "The injector ended meanwhile; it is tried again."
+                                              : "The injector is not running: `systemctl start "
+                                                "daxtierd-injector.socket`.",
+                              false);
+                return;
+        }
+
+        note_applied(placement, target, outcome);
+        if (outcome->error == -ESRCH) {
+                placement_due(placement, target, 0); /* which finds out what has gone */
+                return;
+        }
+        if (outcome->error == -ESTALE || (outcome->error == 0 && outcome->result == -EFAULT)) {
+                placement_due(placement, target, RETRY_FIRST_USEC);
+                return;
+        }
+        if (outcome->error < 0) {
+                target_failed(placement, target, inject_step_text(outcome->step, outcome->error),
+                              !may_pass(outcome));
+                return;
+        }
+        if (outcome->result < 0) {
+                target_failed(placement, target, result_text(outcome->result), false);
+                return;
+        }
+
+        target->was_applied = true;
+        for_range(target, target->apply_start, target->apply_end, mapping_done, placement);
+        log_event(LOG_DEBUG, NULL, NULL, 0, "Process %d (%s): policy %s [%" PRIx64 ", %" PRIx64 ")",
+                  target->pid, target->subject.comm,
+                  target->apply_kind == PLAN_PLACE ? "placed on" : "taken off", target->apply_start,
+                  target->apply_end);
+        target_proceed(placement, target);
+}
+
+/* Says what would be done, and counts it as left alone. */
+static void pretend(Placement *placement, Target *target)
+{
+        for (TargetMapping *mapping = target->mappings;
+             mapping < target->mappings + target->n_mappings; mapping++) {
+                if (mapping->actions == PLAN_NOTHING)
+                        continue;
+                log_event(LOG_INFO, NULL, NULL, 0,
+                          "Dry run: process %d (%s), %s at %" PRIx64 ": would %s%s%s", target->pid,
+                          target->subject.comm, mapping->file, mapping->start,
+                          mapping->actions & PLAN_PLACE     ? "give it its policy"
+                          : mapping->actions & PLAN_RELEASE ? "take its policy off"
+                                                            : "",
+                          mapping->actions & PLAN_PLACE && mapping->actions & PLAN_MOVE ? " and "
+                                                                                        : "",
+                          mapping->actions & PLAN_MOVE ? "move its copies" : "");
+                mapping->actions = PLAN_NOTHING;
+                mapping->retry_usec = UINT64_MAX;
+                target_set_state(&placement->targets, mapping, MAPPING_SKIPPED,
+                                 "This is a dry run: nothing is changed.");
+        }
+}
+
+static int apply_begin(Placement *placement, Target *target, const TargetMapping *first)
+{
+        const TargetMapping *last = first, *end = target->mappings + target->n_mappings;
+        InjectRequest request = {
+                .strict = target->intent.cow->strict,
+                .pause_max_ns = target->rule->limits.pause_max_usec * 1000u,
+                .target = {
+                        .pid = target->pid,
+                        .start_time = target->subject.start_time,
+                        .dev_major = first->dev_major,
+                        .dev_minor = first->dev_minor,
+                        .inode = first->inode,
+                        .vma_start = first->start,
+                        .vma_offset = first->offset,
+                        .start = first->start,
+                },
+        };
+
+        while (last + 1 < end && is_continued(last, last + 1))
+                last++;
+        request.target.end = last->end;
+
+        target->apply_kind = first->actions & PLAN_PLACE ? PLAN_PLACE : PLAN_RELEASE;
+        target->apply_nodes = target->intent.nodes;
+        target->apply_start = first->start;
+        target->apply_end = last->end;
+        if (target->apply_kind == PLAN_PLACE)
+                request.nodes = target->apply_nodes;
+        return apply_start(placement->applier, &request, on_applied, target, &target->apply);
+}
+
+void target_proceed(Placement *placement, Target *target)
+{
+        const TargetMapping *first;
+        bool wants_move = false;
+        int r;
+
+        if (target->apply || !target->rule)
+                return;
+        if (placement->dry_run) {
+                pretend(placement, target);
+                return;
+        }
+
+        first = first_to_apply(target);
+        if (first) {
+                r = apply_begin(placement, target, first);
+                if (r < 0)
+                        target_failed(placement, target, strerror(-r), false);
+                return;
+        }
+
+        for (size_t i = 0; i < target->n_mappings && !wants_move; i++)
+                wants_move = target->mappings[i].actions & PLAN_MOVE;
+        if (wants_move)
+                target_move(placement, target);
+        if (target->was_applied)
+                placement_due(placement, target, VERIFY_USEC);
+        target->was_applied = false;
+}

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/scan.h"
+
+#include <errno.h>
+
+#include "daemon/kernel/backing.h"
+#include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/mapped.h"
+#include "daemon/kernel/maps.h"
+#include "daemon/kernel/pagemap.h"
+#include "daemon/kernel/process.h"
+#include "policy/macro.h"
+#include "policy/match.h"
+
+/* Where to add up the copies of a process. */
+typedef struct Counting {
+        int process_fd;
+        pid_t pid;
+        const Tiers *tiers;
+        const NodeSet *wanted;
+        ScanMapping *next; /* mappings come in their order */
+        int error;
+} Counting;
+
+void scan_deinit(Scan *scan)
+{
+        subject_deinit(&scan->subject);
+        for (size_t i = 0; i < scan->n_mappings; i++)
+                mapping_deinit(&scan->mappings[i].mapping);
+        free(scan->mappings);
+        *scan = (Scan){};
+}
+
+void scanner_forget(Scanner *scanner)
+{
+        scanner->n_devices = 0;
+}
+
+static bool may_be_dax(Scanner *scanner, uint32_t major, uint32_t minor)
+{
+        bool may;
+
+        for (size_t i = 0; i < scanner->n_devices; i++)
+                if (scanner->devices[i].major == major && scanner->devices[i].minor == minor)
+                        return scanner->devices[i].may_be_dax;
+
+        may = backing_may_be_dax(scanner->sys_fd, major, minor);
+        if (scanner->n_devices < SCANNER_DEVICES_MAX) {
+                scanner->devices[scanner->n_devices].major = major;
+                scanner->devices[scanner->n_devices].minor = minor;
+                scanner->devices[scanner->n_devices].may_be_dax = may;
+                scanner->n_devices++;
+        }
+        return may;
+}
+
+bool scanner_may_concern(Scanner *scanner, const Rule *rule, uint32_t dev_major, uint32_t dev_minor)
+{
+        return rule->cow.filter != FILE_FILTER_DAX || may_be_dax(scanner, dev_major, dev_minor);
+}
+
+static int subject_read(int process_fd, pid_t pid, Subject *ret_subject)
+{
+        _cleanup_(subject_deinit) Subject subject = { .pid = pid };
+        int r;
+
+        r = process_start_time(process_fd, &subject.start_time);
+        if (r >= 0)
+                r = process_name(process_fd, subject.comm, sizeof(subject.comm));
+        if (r >= 0)
+                r = process_user(process_fd, &subject.uid);
+        if (r >= 0)
+                r = cgroup_of_process(process_fd, &subject.cgroup);
+        if (r < 0)
+                return r;
+
+        r = process_executable(process_fd, &subject.exe);
+        if (r < 0)
+                return r == -ENOENT ? -ESRCH : r; /* a kernel thread, or going */
+
+        *ret_subject = subject;
+        subject = (Subject){};
+        return 0;
+}
+
+/* Which nodes the process may have, and which it should. */
+static void intent_read(const Scanner *scanner, const Subject *subject, const Rule *rule,
+                        Intent *ret_intent)
+{
+        NodeSet allowed;
+        bool limited;
+
+        limited = cgroup_allowed_nodes(scanner->cgroup_fd, subject->cgroup, &allowed) >= 0 &&
+                  !nodeset_is_empty(&allowed);
+        intent_build(&rule->cow, scanner->tiers, limited ? &allowed : NULL, ret_intent);
+}
+
+/* The mappings that the rule takes. The others are freed. */
+static size_t mappings_choose(Scanner *scanner, int process_fd, const CowRule *cow,
+                              Mapping *mappings, size_t n_mappings)
+{
+        size_t n_chosen = 0;
+
+        for (size_t i = 0; i < n_mappings; i++) {
+                Mapping *mapping = &mappings[i];
+                bool may = cow_may_match(cow, mapping);
+
+                if (may && cow->filter == FILE_FILTER_DAX)
+                        may = may_be_dax(scanner, mapping->dev_major, mapping->dev_minor);
+                if (may)
+                        mapped_inspect(process_fd, mapping);
+                if (may && cow_match(cow, mapping))
+                        mappings[n_chosen++] = *mapping;
+                else
+                        mapping_deinit(mapping);
+        }
+        return n_chosen;
+}
+
+static uint64_t bytes_on(const uint64_t by_node[static NODESET_MAX], const NodeSet *nodes)
+{
+        uint64_t bytes = 0;
+
+        for (int node = nodeset_next(nodes, 0); node >= 0;
+             node = nodeset_next(nodes, (unsigned)node + 1))
+                bytes += by_node[node];
+        return bytes;
+}
+
+static void add_up(const Counting *counting, ScanMapping *scanned, uint64_t bytes,
+                   const uint64_t by_node[static NODESET_MAX])
+{
+        scanned->cow_bytes = bytes;
+        scanned->cheap_bytes = bytes_on(by_node, &counting->tiers->cheap);
+        scanned->fast_bytes = bytes_on(by_node, &counting->tiers->fast);
+        scanned->wanted_bytes = bytes_on(by_node, counting->wanted);
+}
+
+/* numa_maps counts by node every page that is present. Where that is more than the copies, as of a
+ * file in the page cache, the page tables have to be asked. */
+static void on_counts(Mapping *mapping, uint64_t anonymous,
+                      const uint64_t by_node[static NODESET_MAX], void *userdata)
+{
+        _cleanup_(freep) Copies *copies = NULL;
+        Counting *counting = userdata;
+        ScanMapping *scanned = counting->next;
+        uint64_t present = 0;
+        int r;
+
+        while (scanned->mapping.start != mapping->start)
+                scanned++;
+        counting->next = scanned + 1;
+
+        for (size_t i = 0; i < NODESET_MAX; i++)
+                present += by_node[i];
+        if (anonymous == 0)
+                return;
+        if (anonymous == present) {
+                add_up(counting, scanned, anonymous, by_node);
+                return;
+        }
+
+        copies = malloc(sizeof(*copies));
+        r = !copies ? -ENOMEM
+                    : pagemap_count_copies(counting->process_fd, counting->pid, mapping,
+                                           mapping->start, mapping->end, copies);
+        if (r >= 0)
+                add_up(counting, scanned, copies->bytes - copies->swapped_bytes, copies->by_node);
+        else if (counting->error >= 0)
+                counting->error = r;
+}
+
+/* Takes the mappings over into @scan, with their policies and copies. */
+static int mappings_count(const Scanner *scanner, int process_fd, Scan *scan, Mapping *mappings,
+                          size_t n_mappings)
+{
+        Counting counting = {
+                .process_fd = process_fd,
+                .pid = scan->subject.pid,
+                .tiers = scanner->tiers,
+                .wanted = &scan->intent.nodes,
+        };
+        int r;
+
+        scan->mappings = calloc(n_mappings + 1, sizeof(*scan->mappings));
+        if (!scan->mappings)
+                return -ENOMEM;
+
+        /* Only their places are looked at while numa_maps is read. */
+        for (size_t i = 0; i < n_mappings; i++)
+                scan->mappings[i].mapping.start = mappings[i].start;
+        counting.next = scan->mappings;
+        r = numa_maps_read(process_fd, mappings, n_mappings, on_counts, &counting);
+        if (r >= 0)
+                r = counting.error;
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < n_mappings; i++) {
+                scan->mappings[i].mapping = mappings[i];
+                mappings[i] = (Mapping){};
+        }
+        scan->n_mappings = n_mappings;
+        return 0;
+}
+
+static int mappings_scan(Scanner *scanner, int process_fd, Scan *scan)
+{
+        size_t n_mappings, n_chosen;
+        Mapping *mappings;
+        int r;
+
+        r = maps_read(process_fd, &mappings, &n_mappings);
+        if (r < 0)
+                return r;
+
+        n_chosen = mappings_choose(scanner, process_fd, &scan->rule->cow, mappings, n_mappings);
+        r = n_chosen > 0 ? mappings_count(scanner, process_fd, scan, mappings, n_chosen) : 0;
+        mappings_free(mappings, n_chosen);
+        return r;
+}
+
+int scan_process(Scanner *scanner, pid_t pid, Scan *ret_scan)
+{
+        _cleanup_(scan_deinit) Scan scan = {};
+        _cleanup_(closep) int process_fd = -1;
+        int r;
+
+        r = process_open(scanner->proc_fd, pid, &process_fd);
+        if (r >= 0)
+                r = subject_read(process_fd, pid, &scan.subject);
+        if (r < 0)
+                return r;
+
+        scan.rule = policy_match(scanner->rules, scanner->n_rules, &scan.subject);
+        if (scan.rule) {
+                intent_read(scanner, &scan.subject, scan.rule, &scan.intent);
+                r = mappings_scan(scanner, process_fd, &scan);
+                if (r < 0)
+                        return r;
+        }
+
+        *ret_scan = scan;
+        scan = (Scan){};
+        return 0;
+}

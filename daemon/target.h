@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What is remembered of a process between two looks at it, and of all of them. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <systemd/sd-event.h>
+#include <uthash.h>
+
+#include "daemon/scan.h"
+#include "policy/plan.h"
+
+typedef struct Given Given;
+typedef struct Target Target;
+typedef struct TargetMapping TargetMapping;
+typedef struct Targets Targets;
+
+/* Node sets that mappings were given: few, and shared by all that have them. */
+struct Given {
+        NodeSet nodes;
+        Given *next;
+};
+
+/* A mapping under policy. Bytes are those of the last look. */
+struct TargetMapping {
+        uint64_t start;
+        uint64_t end;
+        uint64_t offset;
+        uint64_t inode;
+        uint32_t dev_major;
+        uint32_t dev_minor;
+        char *file;
+        MappingKind kind;
+        MappingState state;
+        const char *reason;   /* a sentence, of static storage; "" */
+        const NodeSet *given; /* what we gave it; NULL: nothing */
+        unsigned actions;     /* PlanAction: yet to be done */
+        unsigned n_failures;  /* in a row, of giving it its policy */
+        uint64_t retry_usec;  /* not before; CLOCK_MONOTONIC */
+        uint64_t cow_bytes;
+        uint64_t cheap_bytes;
+        uint64_t fast_bytes;
+        uint64_t wanted_bytes;
+};
+
+/* A process that was heard of. */
+struct Target {
+        pid_t pid;
+        Subject subject;  /* empty until it was looked at */
+        const Rule *rule; /* NULL: not looked at yet, or no policy is for it */
+        Intent intent;
+        TargetMapping *mappings; /* by address */
+        size_t n_mappings;
+        bool scanned;
+
+        sd_event_source *timer; /* when to look again */
+        uint64_t due_usec;      /* UINT64_MAX: not of itself */
+        uint64_t scanned_usec;
+        uint64_t rest_usec;  /* do not look before: looking shall not become all we do */
+        uint64_t heard_ns;   /* the oldest new mapping that was not looked at yet; 0: none */
+        uint64_t placing_ns; /* the same, of what is being placed now */
+
+        struct Placement *placement; /* whose it is */
+        struct Apply *apply;         /* a call that is being made in it: */
+        PlanAction apply_kind;       /* PLAN_PLACE or PLAN_RELEASE, */
+        NodeSet apply_nodes;
+        uint64_t apply_start, apply_end; /* of what is mapped there */
+        bool was_applied;                /* one was, since the last look */
+        bool is_moving;                  /* its copies are being moved, or wait for that */
+        unsigned n_move_failures;
+        uint64_t move_retry_usec;
+        char move_reason[160]; /* why copies are left elsewhere; "" */
+
+        UT_hash_handle hh;
+};
+
+struct Targets {
+        Target *by_pid;
+        Given *given;
+        size_t totals[MAPPING_STATES]; /* mappings in each state */
+};
+
+void targets_deinit(Targets *targets);
+
+Target *targets_find(const Targets *targets, pid_t pid);
+
+/* A new one, which nobody has looked at. */
+int targets_add(Targets *targets, pid_t pid, Target **ret_target);
+
+/* Forgets it. */
+void targets_remove(Targets *targets, Target *target);
+
+/* Takes over what was seen: the names leave @scan, and its mappings, with the policies that they have,
+ * are then those of @target, one for one. What is known of a mapping that is still there, what we
+ * gave it above all, stays. A process of another start time keeps nothing. */
+int target_update(Targets *targets, Target *target, Scan *scan);
+
+/* As of a process that runs another program: nothing that is known of its mappings holds. */
+void target_forget(Targets *targets, Target *target);
+
+/* Another policy may be for it: what has failed may be tried anew. What it was given is remembered. */
+void target_rules_changed(Target *target);
+
+void target_set_state(Targets *targets, TargetMapping *mapping, MappingState state,
+                      const char *reason);
+
+/* @nodes in lasting storage. NULL: out of memory. */
+const NodeSet *targets_given(Targets *targets, const NodeSet *nodes);
