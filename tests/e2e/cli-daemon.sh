@@ -58,16 +58,21 @@ await 120 is_online
 mkdir -p /etc/daxtierd/daxtierd.conf.d
 printf '[Device dax7.7]\nOnline=yes\n' >/etc/daxtierd/daxtierd.conf.d/absent.conf
 expect 0 "right" daxtier policy check
-systemctl reload daxtierd || fail "reload"
+expect 4 "sudo" runuser -u nobody -- daxtier policy reload
+expect_json '[.devices[] | select(.chardev == "dax7.7")] == []' daxtier devices --json
+expect 0 "in force" daxtier policy reload
 expect_json '[.devices[] | select(.chardev == "dax7.7") | .mode == null and (.state | length) > 0] == [true]' daxtier devices --json
 expect_json '.problems | length > 0 and all((.problem | length) > 0 and (.mend | length) > 0)' daxtier status --json
 printf '[Devise dax7.7]\nOnline=yes\n' >/etc/daxtierd/daxtierd.conf.d/absent.conf
 expect 1 "absent.conf:1: " daxtier policy check
+expect 1 "absent.conf:1: " daxtier policy reload
+expect_json '[.devices[] | select(.chardev == "dax7.7")] | length == 1' daxtier devices --json
 rm /etc/daxtierd/daxtierd.conf.d/absent.conf
 
 # Gone
 systemctl stop daxtierd
 expect 3 "systemctl start daxtierd" daxtier status
+expect 3 "systemctl start daxtierd" daxtier policy reload
 expect_json "$device | .state == null" daxtier devices --json
 
 exit "$failed"
