@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 
 #include "policy/macro.h"
@@ -161,4 +162,25 @@ bool command_parse(const Command *command, int argc, char **argv, Arguments *ret
 
         *ret_arguments = arguments;
         return true;
+}
+
+int cgroup_argument_parse(const char *option, const char *text, char **ret_cgroup)
+{
+        size_t length = strlen(text);
+        char *cgroup;
+
+        if (*text != '/' || length >= PATH_MAX) {
+                input_refuse("%s%s: expected a cgroup's path from the cgroup2 root, such as "
+                             "/machine.slice",
+                             option, text);
+                return -EINVAL;
+        }
+        while (length > 1 && text[length - 1] == '/')
+                length--;
+
+        cgroup = strndup(text, length);
+        if (!cgroup)
+                return -ENOMEM;
+        *ret_cgroup = cgroup;
+        return 0;
 }

@@ -72,3 +72,8 @@ bool command_parse(const Command *command, int argc, char **argv, Arguments *ret
                    ExitCode *ret_code);
 
 void command_help(const Command *command);
+
+/* A cgroup's path as the kernel spells it, from an argument that was @option or, "", an operand:
+ * less the slash that a shell's completion ends it with. The caller frees. -EINVAL, after a
+ * complaint: none; -ENOMEM. */
+int cgroup_argument_parse(const char *option, const char *text, char **ret_cgroup);

@@ -171,24 +171,6 @@ ExitCode list_show(sd_bus *bus, const DaemonFilter *filter, bool json, bool byte
         return EXITCODE_DONE;
 }
 
-/* A cgroup has one spelling; a shell's completion ends it with a slash. The caller frees. */
-static int cgroup_parse(const char *text, char **ret_cgroup)
-{
-        size_t length = strlen(text);
-        char *cgroup;
-
-        if (*text != '/' || length >= PATH_MAX)
-                return -EINVAL;
-        while (length > 1 && text[length - 1] == '/')
-                length--;
-
-        cgroup = strndup(text, length);
-        if (!cgroup)
-                return -ENOMEM;
-        *ret_cgroup = cgroup;
-        return 0;
-}
-
 static int run(const Arguments *arguments)
 {
         _cleanup_(daemon_disconnectp) sd_bus *bus = NULL;
@@ -203,13 +185,11 @@ static int run(const Arguments *arguments)
                 return input_refuse("--file=%s: expected a glob on the file's path, which begins "
                                     "with / or *",
                                     arguments->file);
-        r = arguments->cgroup ? cgroup_parse(arguments->cgroup, &cgroup) : 0;
-        if (r == -EINVAL)
-                return input_refuse("--cgroup=%s: expected its path from the cgroup2 root, such as "
-                                    "/machine.slice",
-                                    arguments->cgroup);
-        if (r < 0)
-                return error_report(r, "list");
+        if (arguments->cgroup) {
+                r = cgroup_argument_parse("--cgroup=", arguments->cgroup, &cgroup);
+                if (r < 0)
+                        return exitcode_of(r);
+        }
 
         filter.pid = (uint32_t)pid;
         if (cgroup)

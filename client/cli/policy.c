@@ -72,10 +72,17 @@ static ExitCode run_check(const Arguments *arguments)
 static ExitCode run_show(const Arguments *arguments)
 {
         _cleanup_(daemon_disconnectp) sd_bus *bus = NULL;
-        int r = daemon_connect(BUS_SOCKET_PATH, &bus);
+        _cleanup_(freep) char *cgroup = NULL;
+        int r;
 
+        if (arguments->n_operands > 1) {
+                r = cgroup_argument_parse("", arguments->operands[1], &cgroup);
+                if (r < 0)
+                        return exitcode_of(r);
+        }
+        r = daemon_connect(BUS_SOCKET_PATH, &bus);
         return r < 0 ? daemon_error_report(r, "policy show", NULL)
-                     : policy_show(bus, arguments->json);
+                     : policy_show(bus, cgroup, arguments->json);
 }
 
 ExitCode policy_reload(sd_bus *bus)
@@ -108,13 +115,13 @@ static ExitCode run_reload(const Arguments *arguments)
 /* What follows `policy`. */
 static const struct Verb {
         const char *name;
-        bool takes_files;
+        int max_operands; /* -1: any number */
         bool has_json;
         ExitCode (*run)(const Arguments *arguments);
 } verbs[] = {
-        { "check", true, false, run_check },
-        { "show", false, true, run_show },
-        { "reload", false, false, run_reload },
+        { "check", -1, false, run_check },
+        { "show", 1, true, run_show },
+        { "reload", 0, false, run_reload },
 };
 
 static ExitCode refuse_verb(const char *name)
@@ -141,7 +148,7 @@ static int run(const Arguments *arguments)
         for (size_t i = 0; i < ARRAY_SIZE(verbs); i++) {
                 if (strcmp(arguments->operands[0], verbs[i].name) != 0)
                         continue;
-                if (arguments->n_operands > 1 && !verbs[i].takes_files)
+                if (verbs[i].max_operands >= 0 && arguments->n_operands - 1 > verbs[i].max_operands)
                         return input_refuse("policy %s: too many arguments", verbs[i].name);
                 if (arguments->json && !verbs[i].has_json)
                         return input_refuse("policy %s: --json is for `daxtier policy show`",
@@ -159,8 +166,10 @@ const Command policy_command = {
                 "check [FILE…]  Checks each FILE as a policy; without, what daxtierd would read:\n"
                 "               /etc/daxtierd/daxtierd.conf with its drop-ins, and policy.d. Says file\n"
                 "               and line, and exits with 1 if anything is wrong. Needs no daemon.\n"
-                "show           The policies in force, in the order in which they are tried, with what\n"
+                "show [CGROUP]  The policies in force, in the order in which they are tried, with what\n"
                 "               they set other than the default; then which one each cgroup goes by.\n"
+                "               With CGROUP, only those that processes there may go by, were there any:\n"
+                "               the first of which Exe= and User= fit.\n"
                 "reload         Makes daxtierd read its configuration again (root). One that is wrong is\n"
                 "               refused as a whole, with file and line; the old one stays.\n"
                 "\n"

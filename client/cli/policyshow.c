@@ -9,6 +9,7 @@
 #include "client/cli/settings.h"
 #include "client/cli/table.h"
 #include "policy/macro.h"
+#include "policy/match.h"
 
 enum {
         POLICY_FILE,
@@ -43,6 +44,8 @@ typedef struct Answer {
         Table *policies;
         Table *cgroups;
         struct json_object *settings; /* one object for each policy; NULL: for people */
+        const char *cgroup;           /* only what processes there go by; NULL: all */
+        bool is_settled;              /* it has no use for further policies */
 } Answer;
 
 static void answer_deinit(Answer *answer)
@@ -65,11 +68,35 @@ static int settings_take(const DaemonPolicy *policy, struct json_object *array)
         return settings_json(policy, object);
 }
 
+static bool is_set(const char *text)
+{
+        return text && *text;
+}
+
+/* Whether a process of the cgroup we are asked for may go by @policy: the policies before it leave
+ * some over, for their Exe= or User=, and its own Cgroup= fits. */
+static bool policy_is_wanted(const DaemonPolicy *policy, Answer *answer)
+{
+        const char *pattern = policy->settings[SETTING_CGROUP];
+
+        if (!answer->cgroup)
+                return true;
+        if (answer->is_settled || !pattern || !cgroup_match(pattern, answer->cgroup))
+                return false;
+
+        answer->is_settled =
+                !is_set(policy->settings[SETTING_EXE]) && !is_set(policy->settings[SETTING_USER]);
+        return true;
+}
+
 static int policy_take(const DaemonPolicy *policy, void *userdata)
 {
         _cleanup_(freep) char *text = NULL;
         Answer *answer = userdata;
         int r;
+
+        if (!policy_is_wanted(policy, answer))
+                return 0;
 
         table_add_row(answer->policies);
         table_set_text(answer->policies, POLICY_FILE, policy->file);
@@ -89,6 +116,8 @@ static int cgroup_take(const DaemonCgroup *cgroup, void *userdata)
 {
         Answer *answer = userdata;
 
+        if (answer->cgroup && strcmp(answer->cgroup, cgroup->path) != 0)
+                return 0;
         table_add_row(answer->cgroups);
         table_set_text(answer->cgroups, CGROUP_PATH, cgroup->path);
         table_set_number(answer->cgroups, CGROUP_PROCESSES, cgroup->n_processes);
@@ -140,7 +169,10 @@ static int answer_text(const Answer *answer)
         int r;
 
         if (table_is_empty(answer->policies)) {
-                policy_none_explain();
+                if (answer->cgroup)
+                        fprintf(stderr, "No policy in force is for %s.\n", answer->cgroup);
+                else
+                        policy_none_explain();
                 return 0;
         }
 
@@ -149,19 +181,22 @@ static int answer_text(const Answer *answer)
                 return r;
         if (table_is_empty(answer->cgroups)) {
                 fflush(stdout);
-                fputs("No process matches a policy.\n", stderr);
+                fputs(answer->cgroup ? "No process is there now.\n"
+                                     : "No process matches a policy.\n",
+                      stderr);
                 return 0;
         }
         fputc('\n', stdout);
         return table_print(answer->cgroups, false);
 }
 
-ExitCode policy_show(sd_bus *bus, bool json)
+ExitCode policy_show(sd_bus *bus, const char *cgroup, bool json)
 {
         _cleanup_(answer_deinit) Answer answer = {
                 .policies = table_new(policy_columns, ARRAY_SIZE(policy_columns)),
                 .cgroups = table_new(cgroup_columns, ARRAY_SIZE(cgroup_columns)),
                 .settings = json ? json_object_new_array() : NULL,
+                .cgroup = cgroup,
         };
         int r;
 

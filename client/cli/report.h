@@ -12,7 +12,7 @@ Table *report_nodes(const Host *host);
 
 /* What subcommands show of the daemon behind @bus, or say of why they cannot. */
 ExitCode list_show(sd_bus *bus, const DaemonFilter *filter, bool json, bool bytes);
-ExitCode policy_show(sd_bus *bus, bool json);
+ExitCode policy_show(sd_bus *bus, const char *cgroup, bool json); /* NULL: all of them */
 ExitCode policy_reload(sd_bus *bus);
 ExitCode metrics_show(sd_bus *bus);
 

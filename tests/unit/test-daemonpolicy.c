@@ -59,12 +59,12 @@ static ExitCode ask(answer_fn answer, ask_fn fn)
 
 static ExitCode show_table(sd_bus *bus)
 {
-        return policy_show(bus, false);
+        return policy_show(bus, NULL, false);
 }
 
 static ExitCode show_json(sd_bus *bus)
 {
-        return policy_show(bus, true);
+        return policy_show(bus, NULL, true);
 }
 
 Test(policy_show, people_see_what_is_not_the_default, .init = redirect)
@@ -121,6 +121,47 @@ Test(policy_show, programs_get_every_setting, .init = redirect)
                                                                 JSON_C_TO_STRING_NOSLASHESCAPE),
                 "[{\"cgroup\":\"/a\",\"processes\":4,\"policy_file\":\"/etc/d/50-a.conf\"},"
                 "{\"cgroup\":\"/a/x\\ny\",\"processes\":1,\"policy_file\":\"/etc/d/50-a.conf\"}]");
+}
+
+static int answer_chain(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        if (!sd_bus_message_is_method_call(call, BUS_INTERFACE, "Policies"))
+                return 0;
+        return sd_bus_reply_method_return(
+                call, "aa{sv}a(ssu)", 5, 2, "file", "s", "1-other", "cgroup", "s", "/b/**", 3,
+                "file", "s", "2-exe", "cgroup", "s", "/a/**", "exe", "s", "/bin/x", 3, "file", "s",
+                "3-user", "cgroup", "s", "/a/*", "user", "s", "root", 2, "file", "s", "4-all",
+                "cgroup", "s", "/a/**", 2, "file", "s", "5-never", "cgroup", "s", "/a/c", 2, "/a/c",
+                "2-exe", 7, "/a/d", "4-all", 1);
+}
+
+static ExitCode show_cgroup(sd_bus *bus)
+{
+        return policy_show(bus, "/a/c", false);
+}
+
+static ExitCode show_other_cgroup(sd_bus *bus)
+{
+        return policy_show(bus, "/c", false);
+}
+
+Test(policy_show, a_cgroup_goes_by_the_first_that_leaves_none_over, .init = redirect)
+{
+        cr_assert_eq(ask(answer_chain, show_cgroup), EXITCODE_DONE);
+        cr_assert_stdout_eq_str("POLICY CGROUP CGROUPS PROCESSES SETTINGS\n"
+                                "2-exe  /a/**        0         0 [Match] Exe=/bin/x\n"
+                                "3-user /a/*         0         0 [Match] User=root\n"
+                                "4-all  /a/**        0         0 \n"
+                                "\n"
+                                "CGROUP PROCESSES POLICY\n"
+                                "/a/c           7 2-exe\n");
+}
+
+Test(policy_show, a_cgroup_without_a_policy_is_said_in_words, .init = redirect)
+{
+        cr_assert_eq(ask(answer_chain, show_other_cgroup), EXITCODE_DONE);
+        cr_assert_stdout_eq_str("");
+        cr_assert_stderr_eq_str("No policy in force is for /c.\n");
 }
 
 static int answer_none(sd_bus_message *call, void *userdata, sd_bus_error *error)
