@@ -26,7 +26,7 @@ typedef struct Watched {
         sd_event *event;
         Watch *watch;
         int root_fd;
-        char group[64]; /* "/daxtierd-test-4711" */
+        char group[64]; /* "/daxtierd-watch-4711" */
         WatchEvent *heard;
         size_t n_heard;
 } Watched;
@@ -73,7 +73,7 @@ static inline Watched *watched_new(void)
         watched->heard = calloc(HEARD_MAX, sizeof(*watched->heard));
         cr_assert_not_null(watched->heard);
 
-        snprintf(watched->group, sizeof(watched->group), "/daxtierd-test-%d", getpid());
+        snprintf(watched->group, sizeof(watched->group), "/daxtierd-watch-%d", getpid());
         if (mkdirat(watched->root_fd, watched->group + 1, 0755) < 0)
                 cr_skip_test("cgroups cannot be made here: %s", strerror(errno));
         group_remove(watched, "");
