@@ -9,6 +9,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 static inline int fixture_open(const char *name)
@@ -58,4 +59,14 @@ static inline void scratch_write(const Scratch *scratch, const char *name, const
         cr_assert_geq(fd, 0, "%s: %m", name);
         cr_assert_eq(write(fd, data, size), (ssize_t)size);
         close(fd);
+}
+
+/* A name for what all of the machine shares, cgroups for one: processes of two pid namespaces may have
+ * the same pid. */
+static inline void unique_name(char *name, size_t size)
+{
+        unsigned number = 0;
+
+        cr_assert_eq(getrandom(&number, sizeof(number), 0), (ssize_t)sizeof(number));
+        snprintf(name, size, "daxtierd-test-%d-%08x", getpid(), number);
 }

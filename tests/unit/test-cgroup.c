@@ -318,7 +318,7 @@ Test(cgroup, of_the_kernel_threaded_and_gone)
         _cleanup_(closep) int root_fd = -1, fd = -1, threaded_fd = -1;
         _cleanup_(freep) pid_t *pids = NULL;
         _cleanup_(freep) char *path = NULL;
-        char name[32], type[64], below[64];
+        char name[64], type[128], below[128];
         Child child;
         size_t n = 0;
 
@@ -326,7 +326,7 @@ Test(cgroup, of_the_kernel_threaded_and_gone)
                 cr_skip_test("only root makes cgroups");
         if (cgroup_root_open(&root_fd) < 0)
                 cr_skip_test("no unified cgroup hierarchy is mounted here");
-        snprintf(name, sizeof(name), "daxtierd-cgroup-%d", getpid());
+        unique_name(name, sizeof(name));
         fd = group_new(root_fd, name);
         threaded_fd = group_new(fd, "threaded");
         child = child_new(enter, &fd);

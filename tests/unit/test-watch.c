@@ -3,7 +3,6 @@
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 
-#include "tests/unit/scratch.h"
 #include "tests/unit/watched.h"
 
 #define MAP_LENGTH 65536u

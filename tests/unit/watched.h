@@ -19,6 +19,7 @@
 #include "daemon/kernel/cgroup.h"
 #include "daemon/watch.h"
 #include "policy/macro.h"
+#include "tests/unit/scratch.h"
 
 #define HEARD_MAX 65536u
 
@@ -26,7 +27,7 @@ typedef struct Watched {
         sd_event *event;
         Watch *watch;
         int root_fd;
-        char group[64]; /* "/daxtierd-watch-4711" */
+        char group[64]; /* "/daxtierd-test-4711-89abcdef" */
         WatchEvent *heard;
         size_t n_heard;
 } Watched;
@@ -73,7 +74,8 @@ static inline Watched *watched_new(void)
         watched->heard = calloc(HEARD_MAX, sizeof(*watched->heard));
         cr_assert_not_null(watched->heard);
 
-        snprintf(watched->group, sizeof(watched->group), "/daxtierd-watch-%d", getpid());
+        watched->group[0] = '/';
+        unique_name(watched->group + 1, sizeof(watched->group) - 1);
         if (mkdirat(watched->root_fd, watched->group + 1, 0755) < 0)
                 cr_skip_test("cgroups cannot be made here: %s", strerror(errno));
         group_remove(watched, "");
