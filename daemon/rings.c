@@ -14,6 +14,11 @@
 /* What one turn takes from a ring before the event loop goes on: the bus and the watchdog wait. */
 #define TURN_RECORDS_MAX 256u
 
+/* Rings are locked memory. Of many CPUs few are busy at a time: each gets less, 32 MiB (with small
+ * pages) in all. */
+#define RINGS_PAGES_MAX 8192u
+#define RING_PAGES_MIN  8u
+
 typedef struct Ring Ring;
 
 struct Ring {
@@ -102,7 +107,16 @@ static int on_records(sd_event_source *source, int fd, uint32_t revents, void *u
         return ring_turn(ring);
 }
 
-static int ring_new(Rings *rings, unsigned cpu, Ring **ret_ring)
+static unsigned ring_pages(size_t n_cpus)
+{
+        unsigned pages = PERF_RING_PAGES;
+
+        while (pages > RING_PAGES_MIN && pages * n_cpus > RINGS_PAGES_MAX)
+                pages /= 2;
+        return pages;
+}
+
+static int ring_new(Rings *rings, unsigned cpu, unsigned pages, Ring **ret_ring)
 {
         _cleanup_(ring_freep) Ring *ring = NULL;
         int r;
@@ -112,7 +126,7 @@ static int ring_new(Rings *rings, unsigned cpu, Ring **ret_ring)
                 return -ENOMEM;
         *ring = (Ring){ .rings = rings, .perf = PERF_RING_NONE };
 
-        r = perf_ring_open(cpu, PERF_RING_PAGES, &ring->perf);
+        r = perf_ring_open(cpu, pages, &ring->perf);
         if (r >= 0)
                 r = sd_event_add_io(rings->event, &ring->records, ring->perf.fd, EPOLLIN,
                                     on_records, ring);
@@ -243,7 +257,7 @@ static void rings_drop_cpu(Rings *rings, unsigned cpu)
 }
 
 /* A new ring, if there is none, and the events that it lacks: 1 if there was something to add. */
-static int rings_add_cpu(Rings *rings, unsigned cpu)
+static int rings_add_cpu(Rings *rings, unsigned cpu, unsigned pages)
 {
         Ring *ring = rings_find(rings, cpu), **larger;
         bool added = !ring;
@@ -255,7 +269,7 @@ static int rings_add_cpu(Rings *rings, unsigned cpu)
                         return -ENOMEM;
                 rings->rings = larger;
 
-                r = ring_new(rings, cpu, &ring);
+                r = ring_new(rings, cpu, pages, &ring);
                 if (r < 0)
                         return r == -ENODEV ? 0 : r;
                 rings->rings[rings->n_rings++] = ring;
@@ -296,7 +310,7 @@ int rings_refresh(Rings *rings)
         }
 
         for (size_t i = 0; i < n_cpus; i++) {
-                r = rings_add_cpu(rings, cpus[i]);
+                r = rings_add_cpu(rings, cpus[i], ring_pages(n_cpus));
                 if (r < 0)
                         return r;
                 n_added += r;

@@ -18,8 +18,9 @@ typedef enum WatchEventKind {
         WATCH_FORK, /* a process inherited its parent's mappings; no WATCH_MAP tells of them */
         WATCH_EXEC, /* a process drops its mappings for those of a program, of which WATCH_MAPs follow. The
                        first that is heard of one that was moved into the cgroup before, as systemd does */
-        WATCH_EXIT, /* the first thread of a process has ended: others may live on, with its memory */
-        WATCH_LOST,    /* something was missed, nobody knows of whom: scan everything */
+        WATCH_EXIT, /* the first thread of a process has ended: others may live on, with its memory,
+                       and nothing tells of the last one; or one of them runs a program (EXEC) */
+        WATCH_LOST, /* something was missed, nobody knows of whom: scan everything */
         WATCH_CGROUPS, /* a watched cgroup appeared: scan, as it may have processes already */
 } WatchEventKind;
 
@@ -41,9 +42,9 @@ struct WatchEvent {
         bool anonymous; /* no file behind it; only after watch_set_anonymous() */
 };
 
-/* Called from the event loop only, never from within a function below; it may call those, but not
- * watch_free(). What happened on one CPU comes in order; of two CPUs only .time_ns tells. Nothing
- * tells of a process that is moved into a cgroup and runs no program there, of mremap() and of munmap(). */
+/* Called from the event loop only, never from within a function below, and must not call one. What
+ * happened on one CPU comes in order; of two CPUs only .time_ns tells. Nothing tells of a process that is
+ * moved into a cgroup and runs no program there, of mremap() and of munmap(). */
 typedef void (*watch_fn)(const WatchEvent *event, void *userdata);
 
 /* Needs CAP_PERFMON, and CAP_IPC_LOCK beyond kernel.perf_event_mlock_kb. -EOPNOTSUPP: this kernel
