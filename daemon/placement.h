@@ -5,7 +5,7 @@
  * them": watch, scan, match, plan, apply, account. Whatever happens, a new mapping, a process, another
  * policy, the slow reconcile, ends in target_due(), and from there takes the same way:
  *
- *      hearing.c     what happens, as the kernel tells it
+ *      events.c      what happens, as the kernel tells it
  *      placement.c   what is to be looked at, and when
  *      placing.c     look, plan, have policies applied
  *      moving.c      have copies moved that were made before
@@ -102,7 +102,7 @@ Target *placement_target(Placement *placement, pid_t pid);
 void placement_look_again(Placement *placement);
 void placement_sweep(Placement *placement);
 
-/* hearing.c: a watch_fn */
+/* events.c: a watch_fn */
 void placement_hear(const WatchEvent *event, void *userdata);
 
 /* limits.c: starts to keep an eye on the limits of the process' cgroup. */

@@ -2,12 +2,12 @@
 #include "daemon/rings.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <systemd/sd-device.h>
 #include <time.h>
 
+#include "daemon/hearing.h"
 #include "daemon/kernel/cpu.h"
 #include "policy/macro.h"
 
@@ -27,14 +27,6 @@ struct Ring {
         sd_event_source *records;
         sd_event_source *rest; /* another turn, for what is left after the last */
         bool dead;             /* will never be readable again */
-};
-
-/* One cgroup. */
-struct Hearing {
-        int cgroup_fd; /* of our own, for CPUs that come later */
-        int *fds;      /* an event for each CPU by its number, or -1 */
-        size_t n_fds;
-        Hearing *next;
 };
 
 struct Rings {
@@ -151,73 +143,16 @@ static int ring_new(Rings *rings, unsigned cpu, unsigned pages, Ring **ret_ring)
         return 0;
 }
 
-/* 1: it was not there before. */
-static int hearing_add_cpu(Hearing *hearing, const PerfRing *ring)
-{
-        size_t needed = (size_t)ring->cpu + 1;
-        int r;
-
-        if (needed > hearing->n_fds) {
-                int *larger = reallocarray(hearing->fds, needed, sizeof(*larger));
-
-                if (!larger)
-                        return -ENOMEM;
-                for (size_t i = hearing->n_fds; i < needed; i++)
-                        larger[i] = -1;
-                hearing->fds = larger;
-                hearing->n_fds = needed;
-        }
-
-        if (hearing->fds[ring->cpu] >= 0)
-                return 0;
-        r = perf_cgroup_open(ring, hearing->cgroup_fd, &hearing->fds[ring->cpu]);
-        if (r < 0)
-                return r == -ENODEV ? 0 : r;
-        return 1;
-}
-
-static void hearing_drop_cpu(Hearing *hearing, unsigned cpu)
-{
-        if (cpu < hearing->n_fds) {
-                closep(&hearing->fds[cpu]);
-                hearing->fds[cpu] = -1;
-        }
-}
-
-static void hearing_free(Hearing *hearing)
-{
-        if (!hearing)
-                return;
-
-        for (size_t i = 0; i < hearing->n_fds; i++)
-                closep(&hearing->fds[i]);
-        closep(&hearing->cgroup_fd);
-        free(hearing->fds);
-        free(hearing);
-}
-
-static void hearing_freep(Hearing **hearing)
-{
-        hearing_free(*hearing);
-}
-
 int rings_add(Rings *rings, int cgroup_fd, Hearing **ret_hearing)
 {
         _cleanup_(hearing_freep) Hearing *hearing = NULL;
+        int r;
 
-        hearing = malloc(sizeof(*hearing));
-        if (!hearing)
-                return -ENOMEM;
-        *hearing = (Hearing){ .cgroup_fd = fcntl(cgroup_fd, F_DUPFD_CLOEXEC, 3) };
-        if (hearing->cgroup_fd < 0)
-                return -errno;
-
-        for (size_t i = 0; i < rings->n_rings; i++) {
-                int r = hearing_add_cpu(hearing, &rings->rings[i]->perf);
-
-                if (r < 0)
-                        return r;
-        }
+        r = hearing_new(cgroup_fd, &hearing);
+        for (size_t i = 0; r >= 0 && i < rings->n_rings; i++)
+                r = hearing_add_cpu(hearing, &rings->rings[i]->perf);
+        if (r < 0)
+                return r;
 
         hearing->next = rings->hearings;
         rings->hearings = hearing;
