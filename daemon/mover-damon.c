@@ -72,30 +72,30 @@ static int refuse_start(Mover *mover, RelocateEngine engine, int error)
         return mover_refuse(mover, engine, error, "DAMON does not start: %s", strerror(-error));
 }
 
-/* Until all pages have moved, or DAMON has been at all of them. Returns how many are left. */
-static int await_pass(Mover *mover, RelocateEngine engine, uint64_t bytes, size_t first, size_t n,
-                      size_t *ret_left)
+/* Until DAMON has been at all of the pages. Looking for them all costs more than moving some, so it
+ * is the last one that we look for first. */
+static int await_pass(Mover *mover, uint64_t bytes, const CopyPage *last)
 {
-        uint64_t began = mover_now(), look = LOOK_NS_MIN;
+        uint64_t began = mover_now(), look = LOOK_NS_MIN, tried = 0;
         uint64_t end = began + PASS_NS_MIN + bytes / PASS_BYTES_PER_SEC * NSEC_PER_SEC;
+        CopyPage page = *last;
         int r;
 
-        while (n > 0 && mover_now() < end) {
-                uint64_t tried = 0;
-
+        while (mover_now() < end) {
                 r = mover_sleep(mover, look);
                 if (r >= 0)
-                        r = mover_settle(mover, engine, first, n, &n);
+                        r = copy_finder_locate(&mover->finder, &page, 1);
                 if (r < 0)
                         return r;
 
-                if (n > 0 && mover_now() - began > ASK_NS &&
+                if (page.node >= 0 && page.node != last->node)
+                        return 0;
+                if (mover_now() - began > ASK_NS &&
                     (damon_tried(mover->roots->sys_fd, &tried) < 0 || tried >= bytes))
-                        break;
+                        return 0;
                 look = look * 2 < LOOK_NS_MAX ? look * 2 : LOOK_NS_MAX;
         }
 
-        *ret_left = n;
         return 0;
 }
 
@@ -113,8 +113,8 @@ static int run_pass(Mover *mover, RelocateEngine engine, const DamonMove *move, 
         /* DAMON took a number: if the process lives now, the number has always been its. */
         r = process_start_time(mover->process_fd, &ticks);
         if (r >= 0)
-                r = await_pass(mover, engine, page_runs_bytes(move->runs, move->n_runs), first, n,
-                               &n);
+                r = await_pass(mover, page_runs_bytes(move->runs, move->n_runs),
+                               &mover->pages[first + n - 1]);
 
         /* In any case: what is left on goes on. */
         stopped = damon_stop(mover->roots->sys_fd);

@@ -58,6 +58,15 @@ int relocation_new(const RelocateRequest *request, Relocation **ret_relocation)
         return 0;
 }
 
+static void child_forget(Relocation *relocation)
+{
+        relocation->pipe_source = sd_event_source_disable_unref(relocation->pipe_source);
+        relocation->child_source = sd_event_source_disable_unref(relocation->child_source);
+        closep(&relocation->pipe_fd);
+        closep(&relocation->pidfd);
+        relocation->pipe_fd = relocation->pidfd = -1;
+}
+
 void relocation_free(Relocation *relocation)
 {
         if (!relocation)
@@ -65,10 +74,7 @@ void relocation_free(Relocation *relocation)
 
         if (relocation_is_running(relocation))
                 pidfd_send_signal(relocation->pidfd, SIGKILL, NULL, 0);
-        sd_event_source_disable_unref(relocation->pipe_source);
-        sd_event_source_disable_unref(relocation->child_source);
-        closep(&relocation->pipe_fd);
-        closep(&relocation->pidfd);
+        child_forget(relocation);
         free((char *)relocation->request.cgroup);
         free((RelocateRange *)relocation->request.ranges);
         free(relocation);
@@ -90,6 +96,12 @@ void relocation_cancel(Relocation *relocation)
                 pidfd_send_signal(relocation->pidfd, SIGTERM, NULL, 0);
 }
 
+static void sigterm_only(sigset_t *set)
+{
+        sigemptyset(set);
+        sigaddset(set, SIGTERM);
+}
+
 /* In the child, for ever: nothing of the parent's event loop or bus may be touched, so all of its
  * descriptors go. */
 _Noreturn static void child_main(const Relocation *relocation, pid_t parent, int pipe_fd,
@@ -97,10 +109,7 @@ _Noreturn static void child_main(const Relocation *relocation, pid_t parent, int
 {
         sigset_t mask;
 
-        /* A SIGTERM that comes from now on waits for run(), which puts everything back first: also
-         * that of a daemon that is killed. */
-        sigemptyset(&mask);
-        sigaddset(&mask, SIGTERM);
+        sigterm_only(&mask);
         sigprocmask(SIG_SETMASK, &mask, NULL);
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         if (getppid() != parent)
@@ -152,12 +161,7 @@ static int on_child(sd_event_source *source, const siginfo_t *info, void *userda
         else if (info->si_status != 0)
                 relocation->result.error = -info->si_status;
 
-        relocation->pipe_source = sd_event_source_disable_unref(relocation->pipe_source);
-        relocation->child_source = sd_event_source_disable_unref(relocation->child_source);
-        closep(&relocation->pipe_fd);
-        closep(&relocation->pidfd);
-        relocation->pipe_fd = relocation->pidfd = -1;
-
+        child_forget(relocation);
         relocation->on_done(relocation, relocation->userdata); /* may free the relocation */
         return 0;
 }
@@ -183,6 +187,7 @@ int relocation_start(Relocation *relocation, sd_event *event, relocation_run_fn 
 {
         _cleanup_(closep) int read_fd = -1, write_fd = -1, pidfd = -1;
         pid_t parent = getpid(), pid;
+        sigset_t mask, old_mask;
         int fds[2], r;
 
         if (relocation_is_running(relocation))
@@ -198,29 +203,32 @@ int relocation_start(Relocation *relocation, sd_event *event, relocation_run_fn 
         relocation->userdata = userdata;
         relocation->result = (RelocateResult){ .engine = RELOCATE_NONE };
 
+        /* From its first moment on a SIGTERM waits for the child's run(), which puts everything back:
+         * be it from relocation_cancel(), or because the daemon was killed. */
+        sigterm_only(&mask);
+        sigprocmask(SIG_BLOCK, &mask, &old_mask);
         pid = fork();
-        if (pid < 0)
-                return -errno;
+        r = pid < 0 ? -errno : 0;
         if (pid == 0)
                 child_main(relocation, parent, write_fd, run);
+        sigprocmask(SIG_SETMASK, &old_mask, NULL);
+        if (r < 0)
+                return r;
 
         pidfd = pidfd_open(pid, 0);
         r = pidfd < 0 ? -errno : 0;
-        if (r >= 0) {
-                relocation->pipe_fd = TAKE_FD(read_fd);
-                relocation->pidfd = TAKE_FD(pidfd);
+        relocation->pipe_fd = TAKE_FD(read_fd);
+        relocation->pidfd = TAKE_FD(pidfd);
+        if (r >= 0)
                 r = sources_add(relocation, event);
-        }
         if (r < 0) {
                 kill(pid, SIGKILL);
                 waitpid(pid, NULL, 0);
-                relocation->pipe_source = sd_event_source_disable_unref(relocation->pipe_source);
-                relocation->child_source = sd_event_source_disable_unref(relocation->child_source);
-                closep(&relocation->pipe_fd);
-                closep(&relocation->pidfd);
-                relocation->pipe_fd = relocation->pidfd = -1;
+                child_forget(relocation);
+                return r;
         }
-        return r;
+
+        return 0;
 }
 
 static void roots_close(MoverRoots *roots)

@@ -200,7 +200,8 @@ size_t page_runs_virtual(const CopyPage *pages, size_t n, uint64_t page_size, ui
         for (used = 0; used < n; used++) {
                 uint64_t at = pages[used].address;
 
-                if (n_runs > 0 && at - runs[n_runs - 1].end <= gap * page_size)
+                if (n_runs > 0 && at - runs[n_runs - 1].end <= gap * page_size &&
+                    at - runs[n_runs - 1].start < PAGE_RUN_MAX * page_size)
                         runs[n_runs - 1].end = at + page_size;
                 else if (n_runs < max)
                         runs[n_runs++] = (PageRun){ .start = at, .end = at + page_size };
@@ -233,7 +234,8 @@ size_t page_runs_physical(CopyPage *pages, size_t n, uint64_t page_size, PageRun
                 /* Two addresses may show one frame. */
                 if (n_runs > 0 && at < runs[n_runs - 1].end)
                         continue;
-                if (n_runs > 0 && at == runs[n_runs - 1].end)
+                if (n_runs > 0 && at == runs[n_runs - 1].end &&
+                    at - runs[n_runs - 1].start < PAGE_RUN_MAX * page_size)
                         runs[n_runs - 1].end += page_size;
                 else if (n_runs < max)
                         runs[n_runs++] = (PageRun){ .start = at, .end = at + page_size };

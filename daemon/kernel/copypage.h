@@ -64,6 +64,10 @@ int copy_finder_move(CopyFinder *finder, const CopyPage *pages, size_t n, unsign
 int copy_finder_count(CopyFinder *finder, uint64_t start, uint64_t end, const NodeSet *nodes,
                       uint64_t *ret_bytes);
 
+/* The longest run, in pages. The kernel takes the pages of one run away from the process together, up
+ * to 512, and gives them back when all are copied: a thread that writes to one waits for that. */
+#define PAGE_RUN_MAX UINT64_C(64)
+
 /* Joins pages that are ordered by address to runs of addresses. Up to @gap pages that are not in
  * @pages are included between two of them. Stops before run @max + 1: *ret_used pages are in the
  * runs. */

@@ -222,16 +222,17 @@ static int write_scheme(int sys_fd, const DamonMove *move)
         return r;
 }
 
-/* No more regions than there are runs, as far as it is allowed: else it would split them. The larger
- * number goes first, since the smaller one may not exceed it. */
+/* As many regions as there are runs, no more and no fewer: else it would split and join them. */
 static int write_bounds(int sys_fd, size_t n_runs)
 {
+        size_t n = n_runs > REGIONS_MIN ? n_runs : REGIONS_MIN;
         int r;
 
-        r = write_u64(sys_fd, CONTEXT "monitoring_attrs/nr_regions/max",
-                      n_runs > REGIONS_MIN ? n_runs : REGIONS_MIN);
+        r = write_u64(sys_fd, CONTEXT "monitoring_attrs/nr_regions/min", REGIONS_MIN);
         if (r >= 0)
-                r = write_u64(sys_fd, CONTEXT "monitoring_attrs/nr_regions/min", REGIONS_MIN);
+                r = write_u64(sys_fd, CONTEXT "monitoring_attrs/nr_regions/max", n);
+        if (r >= 0)
+                r = write_u64(sys_fd, CONTEXT "monitoring_attrs/nr_regions/min", n);
         return r;
 }
 

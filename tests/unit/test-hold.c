@@ -110,3 +110,26 @@ Test(hold, says_that_its_state_is_unreadable)
         cr_assert_eq(hold_recover(scratch.fd, scratch.fd, HOLD_AUTO_ONLINE), -EBADMSG);
         expect_policy(&scratch, "online");
 }
+
+Test(hold, of_demotion_is_another_setting)
+{
+        _cleanup_(scratch_freep) Scratch scratch = machine_with("online\n");
+        char text[32];
+        Hold hold;
+
+        cr_assert_eq(mkdirat(scratch.fd, "kernel", 0755), 0);
+        cr_assert_eq(mkdirat(scratch.fd, "kernel/mm", 0755), 0);
+        cr_assert_eq(mkdirat(scratch.fd, "kernel/mm/numa", 0755), 0);
+        scratch_write(&scratch, "kernel/mm/numa/demotion_enabled", "false\n", 6);
+
+        cr_assert_eq(hold_take(scratch.fd, scratch.fd, HOLD_DEMOTION, "true", &hold), 0);
+        expect_policy(&scratch, "online");
+        cr_assert_geq(attr_read(scratch.fd, "kernel/mm/numa/demotion_enabled", text, sizeof(text)),
+                      0);
+        cr_assert_str_eq(text, "true");
+        cr_assert_eq(hold_recover(scratch.fd, scratch.fd, HOLD_AUTO_ONLINE), 0);
+        cr_assert_eq(hold_recover(scratch.fd, scratch.fd, HOLD_DEMOTION), 0);
+        cr_assert_geq(attr_read(scratch.fd, "kernel/mm/numa/demotion_enabled", text, sizeof(text)),
+                      0);
+        cr_assert_str_eq(text, "false");
+}
