@@ -31,6 +31,25 @@
 static int claim(Mover *mover, RelocateEngine engine)
 {
         char holder[160];
+        int r = -EBUSY;
+
+        for (unsigned i = 0; i < CLAIM_TRIES && r == -EBUSY; i++) {
+                if (damon_is_taken(mover->roots->sys_fd, holder, sizeof(holder)))
+                        return mover_refuse(mover, engine, -EBUSY, "%s", holder);
+                r = damon_claim(mover->roots->sys_fd);
+                if (r == -EBUSY && mover_sleep(mover, 10 * NSEC_PER_MSEC) < 0)
+                        return -EINTR;
+        }
+        if (r == -EOPNOTSUPP)
+                return mover_refuse(mover, engine, r, "this kernel is built without DAMON");
+        if (r < 0)
+                return mover_refuse(mover, engine, r, "DAMON cannot be set up: %s", strerror(-r));
+        return 0;
+}
+
+/* Once for all batches. The note is there before anything is, for mover_recover(). */
+static int take(Mover *mover, RelocateEngine engine)
+{
         int r;
 
         if (mover->damon_claimed)
@@ -40,25 +59,12 @@ static int claim(Mover *mover, RelocateEngine engine)
         if (r < 0)
                 return mover_refuse(mover, engine, r, "/run/daxtierd cannot be written: %s",
                                     strerror(-r));
-
-        for (unsigned i = 0; i < CLAIM_TRIES; i++) {
-                if (damon_is_taken(mover->roots->sys_fd, holder, sizeof(holder)))
-                        return mover_refuse(mover, engine, -EBUSY, "%s", holder);
-                r = damon_claim(mover->roots->sys_fd);
-                if (r != -EBUSY)
-                        break;
-                r = mover_sleep(mover, 10 * NSEC_PER_MSEC);
-                if (r < 0)
-                        return r;
-                r = -EBUSY;
-        }
-        if (r == -EOPNOTSUPP)
-                return mover_refuse(mover, engine, r, "this kernel is built without DAMON");
+        r = claim(mover, engine);
         if (r < 0)
-                return mover_refuse(mover, engine, r, "DAMON cannot be set up: %s", strerror(-r));
-
-        mover->damon_claimed = true;
-        return 0;
+                (void)unlinkat(mover->roots->run_fd, MOVER_DAMON_NOTE, 0);
+        else
+                mover->damon_claimed = true;
+        return r;
 }
 
 static int refuse_start(Mover *mover, RelocateEngine engine, int error)
@@ -139,7 +145,7 @@ int mover_damon(Mover *mover, RelocateEngine engine)
                         mover, engine, -EOPNOTSUPP,
                         "the memory of its cgroup is not accounted, so DAMON cannot tell "
                         "its pages from others'");
-        r = claim(mover, engine);
+        r = take(mover, engine);
         if (r < 0)
                 return r;
         r = damon_try(mover->roots->sys_fd, physical);

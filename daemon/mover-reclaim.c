@@ -2,13 +2,12 @@
 #include <errno.h>
 #include <string.h>
 
-#include "daemon/kernel/damon.h"
 #include "daemon/kernel/reclaim.h"
 #include "daemon/mover.h"
 #include "policy/macro.h"
 
 /* How much is asked for at once: short enough to end in time when we are told to. */
-#define STEP_BYTES (UINT64_C(4) << 20)
+#define STEP_PAGES ((size_t)1024)
 
 /* So many steps without one page of ours moved, and it takes others' for them. */
 #define FUTILE_STEPS 3u
@@ -61,71 +60,73 @@ static int demotion_on(Mover *mover, RelocateEngine engine)
         return 0;
 }
 
-static int mark_cold(Mover *mover, RelocateEngine engine)
+/* Just before they are reclaimed: what the process touches in between is warm again. */
+static int mark_cold(Mover *mover, RelocateEngine engine, size_t first, size_t n)
 {
-        size_t first = 0;
+        size_t used = 0, n_runs;
         int r;
 
-        /* What other processors have just touched is not on the lists yet, and what this call marks
-         * is not either: before and after. */
-        (void)reclaim_drain();
-        while (first < mover->n_pages) {
-                size_t n = 0, n_runs;
+        n_runs = page_runs_virtual(mover->pages + first, n, mover->finder.page_size, 0, mover->runs,
+                                   STEP_PAGES, &used);
+        r = reclaim_mark_cold(mover->pidfd, mover->runs, n_runs);
+        if (r == -ESRCH)
+                return r;
+        if (r < 0)
+                return mover_refuse(mover, engine, r, "MADV_COLD is refused: %s", strerror(-r));
 
-                n_runs = page_runs_virtual(mover->pages + first, mover->n_pages - first,
-                                           mover->finder.page_size, 0, mover->runs, DAMON_RUNS_MAX,
-                                           &n);
-                r = reclaim_mark_cold(mover->pidfd, mover->runs, n_runs);
-                if (r == -ESRCH)
-                        return r;
-                if (r < 0)
-                        return mover_refuse(mover, engine, r, "MADV_COLD is refused: %s",
-                                            strerror(-r));
-                first += n;
-        }
+        /* The pages wait for it on a list of the processor that we are on. */
         (void)reclaim_drain();
         return 0;
+}
+
+/* One step: @n pages of the batch from @first on. Returns how many of them are left. */
+static int step(Mover *mover, RelocateEngine engine, size_t first, size_t n, size_t *ret_left)
+{
+        int r;
+
+        r = mover_sleep(mover, 0);
+        if (r >= 0)
+                r = mark_cold(mover, engine, first, n);
+        if (r < 0)
+                return r;
+
+        r = reclaim_request(mover->roots->cgroup_fd, mover->memory_cgroup,
+                            n * mover->finder.page_size);
+        if (r == -ENOENT)
+                return -ESRCH; /* the cgroup went, and so did the process */
+        if (r < 0 && r != -EAGAIN)
+                return mover_refuse(mover, engine, r, "memory.reclaim is refused: %s",
+                                    strerror(-r));
+
+        return mover_settle(mover, engine, first, n, ret_left);
 }
 
 /* Never asks for more than the batch in all: what the kernel takes instead of ours is bounded by
  * that. */
-static int ask(Mover *mover, RelocateEngine engine)
-{
-        uint64_t left = mover->n_pages * mover->finder.page_size;
-        unsigned futile = 0;
-        int r;
-
-        while (left > 0 && mover->n_pages > 0 && futile < FUTILE_STEPS) {
-                uint64_t bytes = left < STEP_BYTES ? left : STEP_BYTES;
-                size_t before = mover->n_pages, n = before;
-
-                r = mover_sleep(mover, 0);
-                if (r < 0)
-                        return r;
-                r = reclaim_request(mover->roots->cgroup_fd, mover->memory_cgroup, bytes);
-                if (r == -ENOENT)
-                        return -ESRCH; /* the cgroup went, and so did the process */
-                if (r < 0 && r != -EAGAIN)
-                        return mover_refuse(mover, engine, r, "memory.reclaim is refused: %s",
-                                            strerror(-r));
-
-                r = mover_settle(mover, engine, 0, before, &n);
-                if (r < 0)
-                        return r;
-                futile = n < before ? 0 : futile + 1;
-                left -= bytes;
-        }
-        return 0;
-}
-
 int mover_reclaim(Mover *mover, RelocateEngine engine)
 {
+        size_t first = 0;
+        unsigned futile = 0;
         int r;
 
         r = check(mover, engine);
         if (r >= 0)
                 r = demotion_on(mover, engine);
-        if (r >= 0)
-                r = mark_cold(mover, engine);
-        return r < 0 ? r : ask(mover, engine);
+        if (r < 0)
+                return r;
+
+        (void)reclaim_drain();
+        while (first < mover->n_pages && futile < FUTILE_STEPS) {
+                size_t n = mover->n_pages - first, left = 0;
+
+                if (n > STEP_PAGES)
+                        n = STEP_PAGES;
+                r = step(mover, engine, first, n, &left);
+                if (r < 0)
+                        return r;
+                futile = left < n ? 0 : futile + 1;
+                first += left;
+        }
+
+        return 0;
 }
