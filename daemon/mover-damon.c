@@ -133,18 +133,84 @@ static int run_pass(Mover *mover, RelocateEngine engine, const DamonMove *move, 
         return mover_settle(mover, engine, first, n, ret_left);
 }
 
-int mover_damon(Mover *mover, RelocateEngine engine)
+/* Passes over @n pages of the batch from @first on; returns how many of them are left. */
+static int run_passes(Mover *mover, RelocateEngine engine, const char *cgroup, size_t first,
+                      size_t n, size_t *ret_left)
 {
         bool physical = engine == RELOCATE_DAMON_PADDR;
         uint64_t page_size = mover->finder.page_size;
-        size_t first = 0;
+        size_t done = 0;
         int r;
 
-        if (physical && !mover->memory_cgroup)
-                return mover_refuse(
-                        mover, engine, -EOPNOTSUPP,
-                        "the memory of its cgroup is not accounted, so DAMON cannot tell "
-                        "its pages from others'");
+        while (done < n) {
+                DamonMove move = {
+                        .pid = physical ? 0 : mover->request->pid,
+                        .runs = mover->runs,
+                        .node = mover->node,
+                        .memory_cgroup = cgroup,
+                };
+                CopyPage *pages = mover->pages + first + done;
+                size_t used = 0, left = 0;
+
+                if (physical)
+                        move.n_runs = page_runs_physical(pages, n - done, page_size, mover->runs,
+                                                         DAMON_RUNS_MAX, &used);
+                else
+                        move.n_runs = page_runs_virtual(pages, n - done, page_size, GAP_MAX,
+                                                        mover->runs, DAMON_RUNS_MAX, &used);
+                r = run_pass(mover, engine, &move, first + done, used, &left);
+                if (r < 0)
+                        return r;
+                n -= used - left;
+                done += left;
+        }
+
+        *ret_left = n;
+        return 0;
+}
+
+/* By frame the cgroup is what tells our pages from those that a stranger gets in their place, so
+ * those of one cgroup at a time. */
+static int run_groups(Mover *mover, RelocateEngine engine)
+{
+        size_t first = 0;
+
+        while (first < mover->n_pages) {
+                const char *cgroup = NULL;
+                size_t n = 0, left;
+                int r;
+
+                r = mover_group(mover, first, &n, &cgroup);
+                if (r == -ENOENT) { /* theirs was removed */
+                        first += n;
+                        continue;
+                }
+                if (r == -EOPNOTSUPP)
+                        return mover_refuse(
+                                mover, engine, r,
+                                "the kernel does not account memory by cgroups, so DAMON "
+                                "cannot tell its pages from others'");
+                if (r < 0)
+                        return mover_refuse(
+                                mover, engine, r,
+                                "which cgroup its pages are charged to cannot be told: %s",
+                                strerror(-r));
+
+                left = n;
+                r = run_passes(mover, engine, cgroup, first, n, &left);
+                if (r < 0)
+                        return r;
+                first += left;
+        }
+        return 0;
+}
+
+int mover_damon(Mover *mover, RelocateEngine engine)
+{
+        bool physical = engine == RELOCATE_DAMON_PADDR;
+        size_t left;
+        int r;
+
         r = take(mover, engine);
         if (r < 0)
                 return r;
@@ -153,27 +219,6 @@ int mover_damon(Mover *mover, RelocateEngine engine)
                 return mover_refuse(mover, engine, r, "this kernel's DAMON moves no pages");
         (void)reclaim_drain();
 
-        while (first < mover->n_pages) {
-                DamonMove move = {
-                        .pid = physical ? 0 : mover->request->pid,
-                        .runs = mover->runs,
-                        .node = mover->node,
-                        .memory_cgroup = mover->memory_cgroup,
-                };
-                CopyPage *pages = mover->pages + first;
-                size_t n = 0, left = 0;
-
-                if (physical)
-                        move.n_runs = page_runs_physical(pages, mover->n_pages - first, page_size,
-                                                         mover->runs, DAMON_RUNS_MAX, &n);
-                else
-                        move.n_runs = page_runs_virtual(pages, mover->n_pages - first, page_size,
-                                                        GAP_MAX, mover->runs, DAMON_RUNS_MAX, &n);
-                r = run_pass(mover, engine, &move, first, n, &left);
-                if (r < 0)
-                        return r;
-                first += left;
-        }
-
-        return 0;
+        return physical ? run_groups(mover, engine)
+                        : run_passes(mover, engine, NULL, 0, mover->n_pages, &left);
 }

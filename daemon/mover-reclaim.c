@@ -12,20 +12,46 @@
 /* So many steps without one page of ours moved, and it takes others' for them. */
 #define FUTILE_STEPS 3u
 
-/* Everything for which reclaim must not be used, before each batch: swap may have come meanwhile. */
-static int check(Mover *mover, RelocateEngine engine)
+/* Reclaim takes from all of a cgroup: never from one that has others in it. */
+static int check_cgroup(Mover *mover, RelocateEngine engine)
 {
-        bool may_swap = true, goes = false;
-        const char *cgroup = mover->memory_cgroup;
+        const char *own = mover->memory_cgroup, *charged = NULL;
+        size_t n = 0;
         int r;
 
-        /* Reclaim takes from all of a cgroup: never from one that has others in it. */
-        if (!cgroup || strcmp(cgroup, "/") == 0 || strcmp(cgroup, mover->request->cgroup) != 0)
+        if (!own || strcmp(own, "/") == 0 || strcmp(own, mover->request->cgroup) != 0)
                 return mover_refuse(mover, engine, -EOPNOTSUPP,
                                     "its cgroup has no memory accounting of its own, and reclaim "
                                     "would take others' pages: MemoryAccounting=yes");
 
-        r = reclaim_may_swap(mover->roots->proc_fd, mover->roots->cgroup_fd, cgroup, &may_swap);
+        r = mover_group(mover, 0, &n, &charged);
+        if (r < 0)
+                return mover_refuse(mover, engine, r,
+                                    "which cgroup its pages are charged to cannot be told: %s",
+                                    strerror(-r));
+        if (strcmp(own, charged) != 0)
+                return mover_refuse(mover, engine, -EOPNOTSUPP,
+                                    "its pages are charged to %.60s, where it made them; "
+                                    "only what it makes from now on is placed",
+                                    charged);
+
+        /* The others wait for another batch. */
+        mover->n_pages = n;
+        return 0;
+}
+
+/* Everything for which reclaim must not be used, before each batch: swap may have come meanwhile. */
+static int check(Mover *mover, RelocateEngine engine)
+{
+        bool may_swap = true, goes = false;
+        int r;
+
+        r = check_cgroup(mover, engine);
+        if (r < 0)
+                return r;
+
+        r = reclaim_may_swap(mover->roots->proc_fd, mover->roots->cgroup_fd, mover->memory_cgroup,
+                             &may_swap);
         if (r >= 0 && may_swap)
                 return mover_refuse(
                         mover, engine, -EOPNOTSUPP,

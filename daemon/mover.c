@@ -8,9 +8,12 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/stat.h>
 #include <time.h>
 
+#include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/damon.h"
+#include "daemon/kernel/pagecgroup.h"
 #include "daemon/kernel/process.h"
 #include "policy/macro.h"
 
@@ -108,34 +111,50 @@ int mover_move_pages(Mover *mover, RelocateEngine engine)
         return mover_settle(mover, engine, 0, mover->n_pages, &left);
 }
 
-/* The nearest cgroup at or above @path whose memory is accounted. */
-static int find_memory_cgroup(int cgroup_fd, const char *path, char **ret_path)
+static int find_cgroup(Mover *mover, uint64_t inode)
 {
-        _cleanup_(freep) char *at = strdup(path), *file = NULL;
+        char *path = NULL;
+        int r;
 
-        if (!at)
-                return -ENOMEM;
-        if (at[0] != '/')
-                return -EINVAL;
+        if (mover->page_cgroup && mover->page_cgroup_inode == inode)
+                return 0;
 
-        for (;;) {
-                char *slash = strrchr(at, '/');
-                bool root = at[1] == '\0';
+        r = page_cgroup_path(mover->roots->cgroup_fd, inode, &path);
+        if (r < 0)
+                return r;
+        free(mover->page_cgroup);
+        mover->page_cgroup = path;
+        mover->page_cgroup_inode = inode;
+        return 0;
+}
 
-                /* Only the root has no memory.current. */
-                free(file);
-                if (asprintf(&file, "./%s/%s", at, root ? "memory.stat" : "memory.current") < 0) {
-                        file = NULL;
-                        return -ENOMEM;
+int mover_group(Mover *mover, size_t first, size_t *ret_n, const char **ret_path)
+{
+        CopyPage *pages = mover->pages + first;
+        size_t n_pages = mover->n_pages - first, n = 0;
+        int r;
+
+        if (mover->roots->cgroup_fd < 0)
+                return -EOPNOTSUPP;
+        r = page_cgroup_read(mover->roots->proc_fd, pages, n_pages);
+        if (r < 0)
+                return r;
+
+        for (size_t i = 0; i < n_pages; i++)
+                if (pages[i].cgroup == pages[0].cgroup) {
+                        CopyPage page = pages[n];
+
+                        pages[n] = pages[i];
+                        pages[i] = page;
+                        n++;
                 }
-                if (faccessat(cgroup_fd, file, F_OK, 0) == 0) {
-                        *ret_path = TAKE_PTR(at);
-                        return 0;
-                }
-                if (root)
-                        return -EOPNOTSUPP;
-                slash[slash == at ? 1 : 0] = '\0';
-        }
+
+        *ret_n = n;
+        r = find_cgroup(mover, pages[0].cgroup);
+        if (r < 0)
+                return r;
+        *ret_path = mover->page_cgroup;
+        return 0;
 }
 
 /* The process, and nobody else of its number. */
@@ -180,21 +199,39 @@ void mover_init(const RelocateRequest *request, const MoverRoots *roots, int res
         sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
+/* Where its memory is charged, most likely: spares the search for it. */
+static int find_own_cgroup(Mover *mover)
+{
+        _cleanup_(closep) int fd = -1;
+        int root_fd = mover->roots->cgroup_fd, r;
+        struct stat st;
+
+        if (root_fd < 0)
+                return 0;
+        r = cgroup_memory_path(root_fd, mover->request->cgroup, &mover->memory_cgroup);
+        if (r < 0)
+                return r == -EOPNOTSUPP ? 0 : r;
+
+        r = cgroup_open(root_fd, mover->memory_cgroup, &fd);
+        if (r < 0)
+                return r == -ENOENT ? 0 : r;
+        if (fstat(fd, &st) < 0)
+                return -errno;
+        mover->page_cgroup = strdup(mover->memory_cgroup);
+        mover->page_cgroup_inode = st.st_ino;
+        return mover->page_cgroup ? 0 : -ENOMEM;
+}
+
 int mover_open(Mover *mover)
 {
-        int cgroup_fd = mover->roots->cgroup_fd, r;
+        int r;
 
         r = open_process(mover);
         if (r >= 0)
                 r = copy_finder_init(mover->process_fd, mover->request->pid, &mover->finder);
+        if (r >= 0)
+                r = find_own_cgroup(mover);
         if (r < 0)
-                return r;
-
-        /* Not every engine needs it. */
-        r = cgroup_fd < 0
-                    ? -EOPNOTSUPP
-                    : find_memory_cgroup(cgroup_fd, mover->request->cgroup, &mover->memory_cgroup);
-        if (r < 0 && r != -EOPNOTSUPP)
                 return r;
 
         mover->pages = malloc(MOVER_BATCH_PAGES * sizeof(*mover->pages));
@@ -221,6 +258,7 @@ void mover_deinit(Mover *mover)
         closep(&mover->pidfd);
         copy_finder_deinit(&mover->finder);
         free(mover->memory_cgroup);
+        free(mover->page_cgroup);
         free(mover->pages);
         free(mover->runs);
 }

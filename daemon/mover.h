@@ -36,7 +36,9 @@ struct Mover {
         int result_fd;  /* -1: nobody listens */
         int process_fd; /* /proc/<pid> */
         int pidfd;
-        char *memory_cgroup; /* NULL: not accounted, or not known */
+        char *memory_cgroup; /* that its new pages are charged to; NULL: not accounted */
+        char *page_cgroup;   /* and one that some older ones are; with its inode, as a cache */
+        uint64_t page_cgroup_inode;
         CopyFinder finder;
 
         CopyPage *pages; /* the batch: what of it is not moved yet */
@@ -86,6 +88,11 @@ int mover_move_pages(Mover *mover, RelocateEngine engine);
 /* Looks where the first @n pages of the batch are now, from @first on, and takes those out that have
  * moved. Returns in @ret_left how many of the @n stay. */
 int mover_settle(Mover *mover, RelocateEngine engine, size_t first, size_t n, size_t *ret_left);
+
+/* Brings the pages of the batch from @first on that are charged to one and the same cgroup to the
+ * front, *ret_n of them, and finds that cgroup; *ret_path stays the mover's. -EOPNOTSUPP, -ENOENT: it
+ * cannot be told, or is none that can be named. */
+int mover_group(Mover *mover, size_t first, size_t *ret_n, const char **ret_path);
 
 /* Waits, unless a signal comes: -EINTR, then and ever after. */
 int mover_sleep(Mover *mover, uint64_t ns);

@@ -10,17 +10,14 @@
 #include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
 
+#include "daemon/kernel/cgroup.h"
 #include "daemon/mover.h"
 #include "policy/macro.h"
 
 #define RUN_DIR   "/run/daxtierd"
 #define LOCK_FILE "relocate.lock"
-
-/* CGROUP2_SUPER_MAGIC of linux/magic.h. */
-#define CGROUP2_MAGIC 0x63677270
 
 /* Where the child's end of the pipe goes, the only descriptor it has beside stdio. */
 #define CHILD_PIPE_FD 3
@@ -239,26 +236,11 @@ static void roots_close(MoverRoots *roots)
         closep(&roots->run_fd);
 }
 
-/* The root of the unified hierarchy, -1 where there is none. */
-static int cgroup2_open(void)
-{
-        static const char *const places[] = { "/sys/fs/cgroup", "/sys/fs/cgroup/unified" };
-
-        for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
-                _cleanup_(closep) int fd = open(places[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-                struct statfs fs;
-
-                if (fd >= 0 && fstatfs(fd, &fs) >= 0 && fs.f_type == CGROUP2_MAGIC)
-                        return TAKE_FD(fd);
-        }
-        return -1;
-}
-
 static int roots_open(MoverRoots *roots)
 {
         const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
 
-        roots->cgroup_fd = cgroup2_open();
+        (void)cgroup_root_open(&roots->cgroup_fd); /* without it some engines are not to be had */
         roots->sys_fd = open("/sys", flags);
         if (roots->sys_fd < 0)
                 return -errno;

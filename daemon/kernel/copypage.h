@@ -14,8 +14,9 @@ typedef struct PageRun PageRun;
 /* A page that a process has for itself: a copy of a file's page, or anonymous. */
 struct CopyPage {
         uint64_t address;
-        uint64_t frame; /* physical, in pages */
-        int node;       /* -1: none, at the moment */
+        uint64_t frame;  /* physical, in pages */
+        uint64_t cgroup; /* that it is charged to: page_cgroup_read() */
+        int node;        /* -1: none, at the moment */
 };
 
 /* [start, end) in bytes, of addresses or of physical memory. */
