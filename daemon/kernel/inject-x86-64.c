@@ -116,22 +116,32 @@ struct user_regs_struct arch_prepare(const struct user_regs_struct *from, uint64
         return registers;
 }
 
+bool arch_settle(const ArchWait *wait, uint64_t call, struct user_regs_struct *ret_registers)
+{
+        return false;
+}
+
 int64_t arch_result(const struct user_regs_struct *registers)
 {
         return (int64_t)registers->rax;
 }
 
-bool arch_cure(struct user_regs_struct *registers)
-{
-        if ((int64_t)registers->rax != -EINTR || (int64_t)registers->orig_rax < 0 ||
-            !call_is_curable((long)registers->orig_rax))
-                return false;
+/* Number and result of the call are among the registers. */
+const bool arch_needs_call = false;
 
+bool arch_cure(ArchWait *wait)
+{
+        bool cured = (int64_t)wait->found.rax == -EINTR && (int64_t)wait->found.orig_rax >= 0 &&
+                     call_is_curable((long)wait->found.orig_rax);
+
+        wait->after = wait->found;
         /* PTRACE_DETACH makes the kernel look at this once more, as if the call itself had returned
          * it: it restarts the call, unless a signal with a handler came meanwhile: then the program
          * gets its EINTR. */
-        registers->rax = (unsigned long long)-ERESTARTNOHAND;
-        return true;
+        if (cured)
+                wait->after.rax = (unsigned long long)-ERESTARTNOHAND;
+        wait->untouched = wait->after;
+        return cured;
 }
 
 int arch_find_call(const unsigned char *image, size_t size, size_t *ret_offset)

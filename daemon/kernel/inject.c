@@ -82,6 +82,11 @@ static int stop(Injection *injection)
         if (r < 0)
                 return r;
 
+        /* At the last moment: afterwards the thread may begin another. */
+        injection->wait.call.number = -1;
+        if (arch_needs_call)
+                (void)thread_call(injection->process_fd, injection->thread, &injection->wait.call);
+
         asked = tracee_now_ns();
         r = tracee_stop(injection->thread, asked + INJECT_STOP_MAX_NS);
         /* Only one that waits uninterruptibly is given up: any other has stopped by now, or will. */
@@ -112,6 +117,11 @@ static int set_options(const Injection *injection)
         return tracee_set_options(injection->thread, false);
 }
 
+static uint64_t call_address(const Injection *injection)
+{
+        return injection->vdso_address + injection->vdso.call;
+}
+
 static int prepare(Injection *injection)
 {
         const InjectTarget *target = &injection->request->target;
@@ -124,7 +134,7 @@ static int prepare(Injection *injection)
                 injection->maxnode,
         };
         struct user_regs_struct registers =
-                arch_prepare(&injection->registers, vdso + injection->vdso.call, SYS_mbind, args);
+                arch_prepare(&injection->wait.found, call_address(injection), SYS_mbind, args);
         int r;
 
         r = tracee_set_mask(injection->thread, ~FAULT_SIGNALS | injection->mask);
@@ -199,13 +209,11 @@ static int enter(Injection *injection)
         return entry && number == SYS_mbind ? 0 : -EBADMSG;
 }
 
-/* Through the call. That may wait for the target's memory map, for as long as another of its threads
- * holds it; a thread of the target that called mbind() itself would wait just so. */
-static int call(Injection *injection)
+/* To the next entry or exit. That may wait for the target's memory map, for as long as another of its
+ * threads holds it; a thread of the target that called mbind() itself would wait just so. */
+static int go_on(const Injection *injection)
 {
-        struct user_regs_struct registers;
         TraceeStop at = {};
-        size_t size;
         int r;
 
         do {
@@ -213,12 +221,43 @@ static int call(Injection *injection)
                 if (r >= 0)
                         r = tracee_wait(injection->thread, TRACEE_NO_DEADLINE, &at);
         } while (r >= 0 && at.kind != STOP_SYSCALL);
+
+        return r;
+}
+
+static int call(Injection *injection)
+{
+        struct user_regs_struct registers;
+        size_t size;
+        int r;
+
+        r = go_on(injection);
         if (r >= 0)
                 r = tracee_get_registers(injection->thread, &registers, &size);
         if (r < 0)
                 return r;
 
         injection->outcome.result = (int32_t)arch_result(&registers);
+        return 0;
+}
+
+/* Where the kernel remembers our call instead of the one that we interrupted. */
+static int settle(Injection *injection)
+{
+        struct user_regs_struct registers;
+        int r = 0;
+
+        if (arch_settle(&injection->wait, call_address(injection), &registers)) {
+                r = tracee_set_registers(injection->thread, &registers);
+                if (r >= 0)
+                        r = go_on(injection);
+                if (r >= 0)
+                        r = go_on(injection);
+        }
+        if (r < 0)
+                return r;
+
+        injection->called = true;
         return 0;
 }
 
@@ -232,16 +271,21 @@ static int run(Injection *injection)
                 r = injection_note(injection, INJECT_STEP_ENTER, enter(injection));
         if (r >= 0)
                 r = injection_note(injection, INJECT_STEP_CALL, call(injection));
+        if (r >= 0)
+                r = injection_note(injection, INJECT_STEP_RESTORE, settle(injection));
 
         return r;
 }
 
 static int restore(const Injection *injection)
 {
+        const ArchWait *wait = &injection->wait;
         int r;
 
         r = tracee_set_mask(injection->thread, injection->mask);
-        return r < 0 ? r : tracee_set_registers(injection->thread, &injection->registers);
+        return r < 0 ? r
+                     : tracee_set_registers(injection->thread,
+                                            injection->called ? &wait->after : &wait->untouched);
 }
 
 static int transact(Injection *injection)
@@ -261,7 +305,7 @@ static int transact(Injection *injection)
         if (r < 0) {
                 /* Refused; yet the stop alone made the wait fail. */
                 if (injection->cured)
-                        tracee_set_registers(injection->thread, &injection->registers);
+                        tracee_set_registers(injection->thread, &injection->wait.untouched);
                 return r;
         }
 

@@ -223,17 +223,18 @@ int injection_check_memory(Injection *injection)
 
 int injection_check_thread(Injection *injection)
 {
+        struct user_regs_struct *registers = &injection->wait.found;
         bool dispatch = false, inside = false;
         size_t size = 0;
         int r;
 
         r = injection_note(injection, INJECT_STEP_ABI,
-                           tracee_get_registers(injection->thread, &injection->registers, &size));
+                           tracee_get_registers(injection->thread, registers, &size));
         if (r < 0)
                 return r;
-        if (!arch_is_native(&injection->registers, size))
+        if (!arch_is_native(registers, size))
                 return injection_note(injection, INJECT_STEP_ABI, -ENOEXEC);
-        injection->cured = arch_cure(&injection->registers);
+        injection->cured = arch_cure(&injection->wait);
 
         r = injection_note(injection, INJECT_STEP_DISPATCH,
                            tracee_has_dispatch(injection->thread, &dispatch));
@@ -244,8 +245,7 @@ int injection_check_thread(Injection *injection)
 
         /* The kernel would see the thread outside of its sequence, and not abort that. */
         r = injection_note(injection, INJECT_STEP_RSEQ,
-                           tracee_in_rseq(injection->thread,
-                                          arch_instruction(&injection->registers), &inside));
+                           tracee_in_rseq(injection->thread, arch_instruction(registers), &inside));
         if (r < 0)
                 return r;
 

@@ -8,6 +8,7 @@
 #include <sys/user.h>
 
 #include "daemon/kernel/inject.h"
+#include "daemon/kernel/injectarch.h"
 #include "daemon/kernel/vdso.h"
 
 typedef struct Injection Injection;
@@ -24,8 +25,9 @@ struct Injection {
         int mode;
         uint64_t stopped_ns; /* CLOCK_MONOTONIC; 0: not stopped */
         uint64_t vdso_address;
-        struct user_regs_struct registers; /* what the thread gets back */
-        bool cured;                        /* .registers is not what it has now */
+        ArchWait wait; /* its registers: those it had, and those it gets back */
+        bool cured;    /* these differ, as our stop made a wait fail */
+        bool called;   /* our call was made */
         uint64_t mask;
         int signal; /* one that it was about to take */
 };

@@ -47,20 +47,43 @@ int thread_state(int process_fd, pid_t tid, char *ret_state)
         return 0;
 }
 
-/* A thread that sleeps: what it sleeps in tells whether a stop goes unnoticed. */
-static ThreadFitness sleeper_fitness(int process_fd, pid_t tid)
+/* "running", "-1 SP PC", or "NUMBER ARG… SP PC". */
+int thread_call(int process_fd, pid_t tid, ThreadCall *ret_call)
 {
-        char path[32], text[SYSCALL_TEXT_MAX], *end;
-        long number;
+        char path[32], text[SYSCALL_TEXT_MAX], *at, *end;
+        ThreadCall call;
+        uint64_t *const values[] = {
+                &call.args[0], &call.args[1], &call.args[2], &call.args[3],
+                &call.args[4], &call.args[5], &call.stack,   &call.instruction
+        };
         int r;
 
         snprintf(path, sizeof(path), "task/%d/syscall", tid);
         r = attr_read(process_fd, path, text, sizeof(text));
         if (r < 0)
-                return THREAD_RUNS;
+                return r == -ENOENT ? -ESRCH : r;
 
-        number = strtol(text, &end, 10);
-        return end == text ? THREAD_RUNS : arch_call_fitness(number);
+        call.number = strtol(text, &at, 10);
+        if (at == text || call.number < 0)
+                return -ENODATA;
+        for (size_t i = 0; i < ARRAY_SIZE(values); i++) {
+                *values[i] = strtoull(at, &end, 16);
+                if (end == at)
+                        return -EBADMSG;
+                at = end;
+        }
+
+        *ret_call = call;
+        return 0;
+}
+
+/* A thread that sleeps: what it sleeps in tells whether a stop goes unnoticed. */
+static ThreadFitness sleeper_fitness(int process_fd, pid_t tid)
+{
+        ThreadCall call;
+
+        return thread_call(process_fd, tid, &call) < 0 ? THREAD_RUNS
+                                                       : arch_call_fitness(call.number);
 }
 
 static ThreadFitness thread_fitness(int process_fd, pid_t tid, bool *alive)

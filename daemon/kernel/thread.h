@@ -18,6 +18,19 @@ typedef enum ThreadFitness {
         THREAD_UNFIT,    /* cannot stop: waits uninterruptibly (vfork(), a disk) or has ended */
 } ThreadFitness;
 
+typedef struct ThreadCall ThreadCall;
+
+/* The system call that a thread sleeps in. */
+struct ThreadCall {
+        long number; /* -1: none is known */
+        uint64_t args[6];
+        uint64_t stack;
+        uint64_t instruction; /* behind the call */
+};
+
+/* -ENODATA: it does not sleep in one. */
+int thread_call(int process_fd, pid_t tid, ThreadCall *ret_call);
+
 /* A decimal field of the thread's status, as "Seccomp:". -EBADMSG: it has none of that name. */
 int thread_status(int process_fd, pid_t tid, const char *field, uint64_t *ret_value);
 
