@@ -25,6 +25,7 @@ const Check checks[] = {
         { "numa-balancing", probe_numa_balancing },
         { "damon-busy", probe_damon },
         { "demotion", probe_demotion },
+        { "relocation", probe_relocation },
         { "lockdown", probe_lockdown },
         { "preferred-many", probe_feature, FEATURE_PREFERRED_MANY },
         { "perf-cgroup", probe_feature, FEATURE_PERF_CGROUP },

@@ -101,6 +101,22 @@ if [[ -e /sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds ]]; then
         echo 0 >/sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds
 fi
 
+# Which engines there are: reclaim on each, DAMON where it can move and nobody else has it
+engines() {
+        daxtier doctor --json | jq -r '.checks[] | select(.check == "relocation").reason'
+}
+finds relocation ok
+case $(uname -r) in
+6.1.*) [[ $(engines) == *": reclaim" ]] || fail "relocation: $(engines)" ;;
+*) [[ $(engines) == *": damon-vaddr, damon-paddr, reclaim" ]] || fail "relocation: $(engines)" ;;
+esac
+if [[ -e /sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds ]]; then
+        echo 1 >/sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds
+        echo 1 >/sys/kernel/mm/damon/admin/kdamonds/0/contexts/nr_contexts
+        [[ $(engines) == *": reclaim" ]] || fail "relocation with a stranger's kdamond: $(engines)"
+        echo 0 >/sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds
+fi
+
 # Features, as these kernels have them
 case $(uname -r) in
 6.1.*) expected='{"cachestat":"info","pagemap-scan":"info","uffd-wp-async":"info","damon":"warn","damon-migrate":"warn"}' ;;
