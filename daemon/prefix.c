@@ -43,17 +43,15 @@ struct Prefix {
 
 bool prefix_is_valid(const char *path)
 {
-        unsigned depth = 0;
-
         if (strcmp(path, "/") == 0)
                 return true;
         if (path[0] != '/')
                 return false;
 
-        for (const char *at = path; *at; depth++) {
+        for (const char *at = path; *at;) {
                 size_t length = strcspn(++at, "/");
 
-                if (length == 0 || length > NAME_MAX || depth >= PREFIX_DEPTH_MAX)
+                if (length == 0)
                         return false;
                 if (at[0] == '.' && (length == 1 || (length == 2 && at[1] == '.')))
                         return false;
@@ -142,8 +140,10 @@ static int path_open(Prefix *prefix, int *ret_fd)
                 child_fd =
                         openat(fd, level->child, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
                 if (child_fd < 0) {
+                        r = -errno;
                         levels_forget(prefix, i + 1);
-                        return errno == ENODEV ? -ENOENT : -errno;
+                        /* No cgroup can have a name that is too long. */
+                        return r == -ENODEV || r == -ENAMETOOLONG ? -ENOENT : r;
                 }
                 close(fd);
                 fd = child_fd;
@@ -198,9 +198,12 @@ int prefix_look(Prefix *prefix)
 static int levels_new(Prefix *prefix)
 {
         char *state = NULL;
+        size_t n_slashes = 0;
 
+        for (const char *at = prefix->path; *at; at++)
+                n_slashes += *at == '/';
         prefix->parts = strdup(prefix->path);
-        prefix->levels = calloc(PREFIX_DEPTH_MAX, sizeof(*prefix->levels));
+        prefix->levels = calloc(n_slashes, sizeof(*prefix->levels));
         if (!prefix->parts || !prefix->levels)
                 return -ENOMEM;
 

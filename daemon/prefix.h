@@ -12,9 +12,6 @@
 
 typedef struct Prefix Prefix;
 
-/* Deeper cgroups than this are not waited for. */
-#define PREFIX_DEPTH_MAX 32u
-
 /* The cgroup was found, or one of the same name in its place, and is heard from now on; @error is 0.
  * Else what makes that impossible for now, told once. From the event loop, or from prefix_look(). */
 typedef void (*prefix_fn)(Prefix *prefix, int error, void *userdata);

@@ -398,6 +398,27 @@ Test(watch, a_reload_misses_nothing_of_what_stays)
         group_remove(watched, "");
 }
 
+/* One policy for what cannot be must not cost the others their watch. */
+Test(watch, a_cgroup_that_can_never_be_is_waited_for)
+{
+        _cleanup_(scratch_freep) Scratch scratch = scratch_new();
+        _cleanup_(closep) int fd = file_make(&scratch);
+        _cleanup_(watched_freep) Watched *watched = watched_new();
+        char deep[2048] = "", long_name[512] = "/";
+        char *const prefixes[] = { deep, long_name, watched->group };
+        pid_t pid;
+
+        for (unsigned i = 0; i < 1000; i++)
+                strcat(deep, "/d");
+        memset(long_name + 1, 'x', sizeof(long_name) - 2);
+        group_make(watched, "");
+        cr_assert_eq(watch_set(watched->watch, prefixes, ARRAY_SIZE(prefixes)), 0);
+        pid = watched_fork(watched, "", map_once, &fd);
+        watched_await(watched, WATCH_MAP, pid);
+        watched_reap(pid);
+        group_remove(watched, "");
+}
+
 /* The rest of the machine is heard, too, and may be loud enough for records to be lost: try again. */
 Test(watch, the_root_is_all)
 {
