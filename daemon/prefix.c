@@ -113,9 +113,9 @@ static int level_look(Level *level, int dir_fd)
         return 0;
 }
 
-static void levels_forget(Prefix *prefix, size_t from)
+static void levels_forget(Prefix *prefix, size_t from, size_t to)
 {
-        for (size_t i = from; i < prefix->n_levels; i++)
+        for (size_t i = from; i < to; i++)
                 prefix->levels[i].source = sd_event_source_disable_unref(prefix->levels[i].source);
 }
 
@@ -141,7 +141,7 @@ static int path_open(Prefix *prefix, int *ret_fd)
                         openat(fd, level->child, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
                 if (child_fd < 0) {
                         r = -errno;
-                        levels_forget(prefix, i + 1);
+                        levels_forget(prefix, i + 1, prefix->n_levels);
                         /* No cgroup can have a name that is too long. */
                         return r == -ENODEV || r == -ENAMETOOLONG ? -ENOENT : r;
                 }
@@ -153,6 +153,17 @@ static int path_open(Prefix *prefix, int *ret_fd)
         return 0;
 }
 
+/* Whether what is heard is still what the path leads to. */
+static bool hearing_is_current(const Prefix *prefix)
+{
+        const char *path = prefix->n_levels > 0 ? prefix->path + 1 : ".";
+        struct stat st;
+
+        return prefix->hearing &&
+               fstatat(prefix->cgroup_root_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+               st.st_ino == prefix->inode;
+}
+
 /* Returns 1 if a cgroup is heard that was not before. */
 static int hearing_look(Prefix *prefix)
 {
@@ -161,6 +172,10 @@ static int hearing_look(Prefix *prefix)
         struct stat st;
         int r;
 
+        if (hearing_is_current(prefix))
+                return 0;
+
+        /* Only another cgroup can be there now. */
         r = path_open(prefix, &fd);
         if (r >= 0 && fstat(fd, &st) < 0)
                 r = -errno;
@@ -170,8 +185,6 @@ static int hearing_look(Prefix *prefix)
         }
         if (r < 0)
                 return r == -ENOENT ? 0 : r;
-        if (prefix->hearing && prefix->inode == st.st_ino)
-                return 0;
 
         r = rings_add(prefix->rings, fd, &hearing);
         if (r < 0)
@@ -180,6 +193,11 @@ static int hearing_look(Prefix *prefix)
                 rings_remove(prefix->rings, prefix->hearing);
         prefix->hearing = hearing;
         prefix->inode = st.st_ino;
+
+        /* No cgroup goes before those below it: while this one is there, its parent is enough to listen
+         * to, and what else comes and goes further up wakes nobody. */
+        if (prefix->n_levels > 0)
+                levels_forget(prefix, 0, prefix->n_levels - 1);
         return 1;
 }
 
@@ -248,7 +266,7 @@ void prefix_free(Prefix *prefix)
         if (!prefix)
                 return;
 
-        levels_forget(prefix, 0);
+        levels_forget(prefix, 0, prefix->n_levels);
         if (prefix->hearing)
                 rings_remove(prefix->rings, prefix->hearing);
         sd_event_unref(prefix->event);

@@ -94,20 +94,24 @@ Test(watch, what_is_elsewhere_wakes_nobody)
         _cleanup_(watched_freep) Watched *watched = watched_new();
 
         group_make(watched, "");
-        group_make(watched, "/inside");
-        watched_set(watched, "/inside");
+        group_make(watched, "/middle");
+        group_make(watched, "/middle/inside");
+        watched_set(watched, "/middle/inside");
         watched_settle(watched);
         watched->n_heard = 0;
 
-        /* Outside, and beside it. */
+        /* Outside, above, and cgroups that come and go there. */
         watched_reap(watched_fork(watched, NULL, map_once, &fd));
-        watched_reap(watched_fork(watched, "", map_once, &fd));
+        watched_reap(watched_fork(watched, "/middle", map_once, &fd));
+        group_make(watched, "/other");
+        group_remove(watched, "/other");
         cr_assert_eq(sd_event_run(watched->event, 300000), 0, "the loop woke up");
         cr_assert_eq(watched->n_heard, 0);
 
-        watched_reap(watched_fork(watched, "/inside", map_once, &fd));
+        watched_reap(watched_fork(watched, "/middle/inside", map_once, &fd));
         cr_assert_gt(sd_event_run(watched->event, 10000000), 0);
-        group_remove(watched, "/inside");
+        group_remove(watched, "/middle/inside");
+        group_remove(watched, "/middle");
         group_remove(watched, "");
 }
 
