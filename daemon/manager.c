@@ -453,6 +453,21 @@ static void outcome_take(Manager *manager, const Job *job)
                 log_outcome(managed, job);
 }
 
+/* The last of what the stop waits for ends the event loop. */
+static void exit_if_done(Manager *manager)
+{
+        if (manager->stopping && !manager->jobs && !manager->moving)
+                sd_event_exit(manager->event, EXIT_SUCCESS);
+}
+
+static void on_placement_idle(void *userdata)
+{
+        Manager *manager = userdata;
+
+        manager->moving = false;
+        exit_if_done(manager);
+}
+
 static void on_job_done(Job *job, void *userdata)
 {
         Manager *manager = userdata;
@@ -464,8 +479,7 @@ static void on_job_done(Job *job, void *userdata)
         job_free(job);
 
         jobs_start(manager);
-        if (manager->stopping && !manager->jobs)
-                sd_event_exit(manager->event, EXIT_SUCCESS);
+        exit_if_done(manager);
 }
 
 /* Starts the first job in the queue, unless it runs. One that cannot be started has failed. */
@@ -542,6 +556,8 @@ int manager_stop(Manager *manager)
         manager->stopping = true;
         sd_notifyf(false, "STOPPING=1\nEXTEND_TIMEOUT_USEC=%u", STOP_EXTEND_USEC);
         jobs_cancel(manager);
+        if (!again)
+                manager->moving = placement_stop(manager->placement, on_placement_idle, manager);
 
         for (size_t i = 0; !again && i < manager->n_managed; i++) {
                 const Managed *managed = &manager->managed[i];
@@ -558,5 +574,6 @@ int manager_stop(Manager *manager)
         }
 
         manager_announce(manager);
-        return manager->jobs ? 0 : sd_event_exit(manager->event, EXIT_SUCCESS);
+        exit_if_done(manager);
+        return 0;
 }

@@ -45,6 +45,7 @@ struct Manager {
         char *status; /* as last told to the service manager */
         bool ready;
         bool stopping;
+        bool moving; /* the stop waits for copies that are being moved */
 };
 
 /* An empty manager, which needs no privileges: what tests start from. */

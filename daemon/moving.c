@@ -102,7 +102,17 @@ static void on_relocated(Relocation *relocation, void *userdata)
         if (target)
                 target_moved(placement, target, &relocation->result);
         relocation_free(relocation);
-        moving_start(placement);
+        if (placement->stopping)
+                placement->on_idle(placement->userdata);
+        else
+                moving_start(placement);
+}
+
+bool moving_stop(Placement *placement)
+{
+        if (placement->relocation)
+                relocation_cancel(placement->relocation);
+        return placement->relocation != NULL;
 }
 
 static size_t ranges_build(const Target *target, RelocateRange *ranges)
@@ -235,7 +245,7 @@ static void moving_start(Placement *placement)
 
 void target_move(Placement *placement, Target *target)
 {
-        if (target->is_moving || queue_append(placement, target) < 0)
+        if (target->is_moving || placement->stopping || queue_append(placement, target) < 0)
                 return;
 
         target->is_moving = true;

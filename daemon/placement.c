@@ -180,7 +180,7 @@ void placement_reconcile(Placement *placement)
 {
         int r;
 
-        if (placement->n_rules == 0)
+        if (placement->n_rules == 0 || placement->stopping)
                 return;
 
         if (placement->watch) {
@@ -219,6 +219,11 @@ static int watch_rules(Placement *placement)
 
 int placement_set_rules(Placement *placement, Rule *rules, size_t n_rules)
 {
+        if (placement->stopping) {
+                rules_free(rules, n_rules);
+                return 0;
+        }
+
         for (Target *target = placement->targets.by_pid; target; target = target->hh.next) {
                 target_stop_moving(placement, target);
                 apply_cancel(TAKE_PTR(target->apply));
@@ -243,6 +248,15 @@ int placement_set_rules(Placement *placement, Rule *rules, size_t n_rules)
         placement_look_again(placement);
         placement_sweep(placement);
         return placement->watch_error;
+}
+
+bool placement_stop(Placement *placement, placement_idle_fn on_idle, void *userdata)
+{
+        placement->stopping = true;
+        placement->on_idle = on_idle;
+        placement->userdata = userdata;
+        placement->watch = watch_free(placement->watch);
+        return moving_stop(placement);
 }
 
 void placement_set_tiers(Placement *placement, const Tiers *tiers)

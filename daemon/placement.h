@@ -28,6 +28,9 @@
 
 typedef struct Placement Placement;
 
+/* Nothing is under way any more that must not be cut short. */
+typedef void (*placement_idle_fn)(void *userdata);
+
 /* Where it looks; tests have others. */
 typedef struct PlacementHost {
         int proc_fd;
@@ -62,7 +65,11 @@ struct Placement {
         Relocation *relocation;      /* the one at work; NULL: none */
         Target *relocating;          /* for it; NULL: it has ended meanwhile */
         sd_event_source *move_timer; /* MoveRate= */
-        struct Listing *listings;    /* answers that are being made */
+        placement_idle_fn on_idle;   /* after placement_stop() */
+        void *userdata;
+        bool stopping;
+
+        struct Listing *listings; /* answers that are being made */
         size_t n_listings;
 
         unsigned idle_engines; /* 1 << RelocateEngine: those that do nothing on this kernel */
@@ -79,6 +86,10 @@ int placement_set_rules(Placement *placement, Rule *rules, size_t n_rules);
 
 /* The tiers as they are now; a change makes everything be looked at again. */
 void placement_set_tiers(Placement *placement, const Tiers *tiers);
+
+/* Begins nothing new. What is being moved ends after its present batch, and @on_idle is called then, if
+ * this returns true; else there is nothing to wait for. Policies stay on the mappings. */
+bool placement_stop(Placement *placement, placement_idle_fn on_idle, void *userdata);
 
 /* The slow safety net: finds processes that no event told of, and looks again at all the others. */
 void placement_reconcile(Placement *placement);
@@ -115,4 +126,5 @@ void target_proceed(Placement *placement, Target *target);
 /* moving.c */
 void target_move(Placement *placement, Target *target);
 void target_stop_moving(Placement *placement, Target *target);
+bool moving_stop(Placement *placement); /* true: one is still at work */
 void moving_deinit(Placement *placement);

@@ -22,7 +22,8 @@ const char *report_state(const Manager *manager)
 
         if (!manager->ready)
                 return "starting";
-        if (manager->config_problem)
+        if (manager->config_problem || manager->placement->watch_error < 0 ||
+            manager->placement->injector_error < 0)
                 return "degraded";
 
         for (size_t i = 0; i < manager->n_managed; i++) {
@@ -96,6 +97,10 @@ int report_status(const Manager *manager, char **ret_text)
                 fprintf(stream, "; ");
         }
         tiers_report(stream, manager);
+        if (manager->placement->n_rules > 0)
+                fprintf(stream, "; %zu polic%s in force%s", manager->placement->n_rules,
+                        manager->placement->n_rules == 1 ? "y" : "ies",
+                        manager->dry_run ? " (dry run)" : "");
 
         if (fclose(TAKE_PTR(stream)) != 0)
                 return -errno;
@@ -137,12 +142,40 @@ static void problem_of_device(const Managed *managed, Problem *problem)
                         device);
 }
 
+/* Why policies are not, or not at once, carried out. */
+static void problem_of_placement(const Placement *placement, Problem *problems, size_t *n_problems)
+{
+        if (placement->n_rules == 0)
+                return;
+
+        if (placement->watch_error < 0) {
+                Problem *problem = &problems[(*n_problems)++];
+
+                snprintf(problem->what, sizeof(problem->what),
+                         "new mappings are not heard of (%s): programs are only looked at every "
+                         "ReconcileSec=",
+                         strerror(-placement->watch_error));
+                snprintf(problem->mend, sizeof(problem->mend),
+                         "`daxtier doctor` says what the kernel lacks");
+        }
+        if (placement->injector_error < 0) {
+                Problem *problem = &problems[(*n_problems)++];
+
+                snprintf(problem->what, sizeof(problem->what),
+                         "the injector cannot be reached (%s): running programs keep their own "
+                         "memory policies",
+                         strerror(-placement->injector_error));
+                snprintf(problem->mend, sizeof(problem->mend),
+                         "`systemctl start daxtierd-injector.socket`");
+        }
+}
+
 int report_problems(const Manager *manager, Problem **ret_problems, size_t *ret_n_problems)
 {
         Problem *problems;
         size_t n_problems = 0;
 
-        problems = calloc(manager->n_managed + 2, sizeof(*problems));
+        problems = calloc(manager->n_managed + 4, sizeof(*problems));
         if (!problems)
                 return -ENOMEM;
 
@@ -157,6 +190,7 @@ int report_problems(const Manager *manager, Problem **ret_problems, size_t *ret_
         for (size_t i = 0; i < manager->n_managed; i++)
                 if (is_wrong(&manager->managed[i]) || is_awaited(&manager->managed[i]))
                         problem_of_device(&manager->managed[i], &problems[n_problems++]);
+        problem_of_placement(manager->placement, problems, &n_problems);
 
         *ret_problems = problems;
         *ret_n_problems = n_problems;

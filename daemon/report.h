@@ -17,5 +17,5 @@ const char *report_state(const Manager *manager);
 /* The sentence that systemctl shows. The caller frees. */
 int report_status(const Manager *manager, char **ret_text);
 
-/* At most one problem for each device, and one for the configuration. The caller frees. */
+/* At most one problem for each device, and a few for all policies. The caller frees. */
 int report_problems(const Manager *manager, Problem **ret_problems, size_t *ret_n_problems);
