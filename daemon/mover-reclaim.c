@@ -6,11 +6,17 @@
 #include "daemon/mover.h"
 #include "policy/macro.h"
 
-/* How much is asked for at once: short enough to end in time when we are told to. */
-#define STEP_PAGES ((size_t)1024)
+/* How much is marked and asked for at once. What the process touches between the two is warm again,
+ * so not too much; each step costs a visit to every processor. */
+#define STEP_PAGES ((size_t)256)
 
-/* So many steps without one page of ours moved, and it takes others' for them. */
-#define FUTILE_STEPS 3u
+/* How long the kernel may look for them. It would go on for many seconds where all are in use. */
+#define STEP_MILLISECONDS 200u
+
+/* Less than this share of a step is no progress; after so many steps without, it takes others' for
+ * them, or they are always in use. */
+#define PROGRESS_SHARE 16u
+#define FUTILE_STEPS   8u
 
 /* Reclaim takes from all of a cgroup: never from one that has others in it. */
 static int check_cgroup(Mover *mover, RelocateEngine engine)
@@ -117,10 +123,10 @@ static int step(Mover *mover, RelocateEngine engine, size_t first, size_t n, siz
                 return r;
 
         r = reclaim_request(mover->roots->cgroup_fd, mover->memory_cgroup,
-                            n * mover->finder.page_size);
+                            n * mover->finder.page_size, STEP_MILLISECONDS);
         if (r == -ENOENT)
                 return -ESRCH; /* the cgroup went, and so did the process */
-        if (r < 0 && r != -EAGAIN)
+        if (r < 0 && r != -EAGAIN && r != -ETIME)
                 return mover_refuse(mover, engine, r, "memory.reclaim is refused: %s",
                                     strerror(-r));
 
@@ -131,7 +137,7 @@ static int step(Mover *mover, RelocateEngine engine, size_t first, size_t n, siz
  * that. */
 int mover_reclaim(Mover *mover, RelocateEngine engine)
 {
-        size_t first = 0;
+        size_t first = 0, left = 0;
         unsigned futile = 0;
         int r;
 
@@ -143,16 +149,24 @@ int mover_reclaim(Mover *mover, RelocateEngine engine)
 
         (void)reclaim_drain();
         while (first < mover->n_pages && futile < FUTILE_STEPS) {
-                size_t n = mover->n_pages - first, left = 0;
+                size_t n = mover->n_pages - first;
 
                 if (n > STEP_PAGES)
                         n = STEP_PAGES;
                 r = step(mover, engine, first, n, &left);
                 if (r < 0)
                         return r;
-                futile = left < n ? 0 : futile + 1;
+                futile = n - left > n / PROGRESS_SHARE ? 0 : futile + 1;
                 first += left;
         }
 
+        /* A later step may have taken what an earlier one had marked. */
+        r = mover_settle(mover, engine, 0, mover->n_pages, &left);
+        if (r < 0)
+                return r;
+        if (futile >= FUTILE_STEPS)
+                return mover_refuse(mover, engine, -EAGAIN,
+                                    "its pages are in use all the time, and reclaim does not take "
+                                    "those; it is tried again later");
         return 0;
 }

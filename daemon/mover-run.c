@@ -268,7 +268,9 @@ static int explain_left(Mover *mover)
                 snprintf(result->reason, sizeof(result->reason), "%s",
                          mover->engines[chosen].reason);
                 /* Some engine may have moved most of it all the same. */
-                return mover->errors[chosen] == -EBUSY ? -EBUSY : -EOPNOTSUPP;
+                return mover->errors[chosen] == -EBUSY || mover->errors[chosen] == -EAGAIN
+                               ? mover->errors[chosen]
+                               : -EOPNOTSUPP;
         }
         snprintf(result->reason, sizeof(result->reason),
                  "the kernel would not move %" PRIu64 " KiB now; it is tried again later",

@@ -17,7 +17,7 @@
 #include "daemon/kernel/process.h"
 #include "policy/macro.h"
 
-static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGALRM };
+static const int signals[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT };
 
 static void signal_set(sigset_t *set)
 {

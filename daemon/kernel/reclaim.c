@@ -5,10 +5,12 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <linux/mempolicy.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -80,7 +82,39 @@ static int open_cgroup(int cgroup_fd, const char *path, int *ret_fd)
         return 0;
 }
 
-int reclaim_request(int cgroup_fd, const char *memory_cgroup, uint64_t bytes)
+/* Only there to make a system call return. */
+static void alarm_ring(int signal_number)
+{
+}
+
+/* Like attr_write(), for a file whose write ends at a signal. */
+static int write_in_time(int dir_fd, const char *path, const char *text, unsigned milliseconds)
+{
+        const struct timeval step = { .tv_sec = milliseconds / 1000,
+                                      .tv_usec = (suseconds_t)(milliseconds % 1000) * 1000 };
+        /* Rings again and again: the first time could be before the write. */
+        const struct itimerval timer = { .it_value = step, .it_interval = step }, off = {};
+        const struct sigaction ring = { .sa_handler = alarm_ring }; /* without SA_RESTART */
+        struct sigaction old_action;
+        sigset_t mask, old_mask;
+        int r;
+
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGALRM);
+        if (sigaction(SIGALRM, &ring, &old_action) < 0)
+                return -errno;
+        sigprocmask(SIG_UNBLOCK, &mask, &old_mask);
+        setitimer(ITIMER_REAL, &timer, NULL);
+
+        r = attr_write(dir_fd, path, text);
+
+        setitimer(ITIMER_REAL, &off, NULL);
+        sigprocmask(SIG_SETMASK, &old_mask, NULL);
+        sigaction(SIGALRM, &old_action, NULL);
+        return r;
+}
+
+int reclaim_request(int cgroup_fd, const char *memory_cgroup, uint64_t bytes, unsigned milliseconds)
 {
         _cleanup_(closep) int fd = -1;
         char text[24];
@@ -91,8 +125,8 @@ int reclaim_request(int cgroup_fd, const char *memory_cgroup, uint64_t bytes)
                 return r;
 
         snprintf(text, sizeof(text), "%" PRIu64, bytes);
-        r = attr_write(fd, "memory.reclaim", text);
-        return r == -ENOENT ? -EOPNOTSUPP : r;
+        r = write_in_time(fd, "memory.reclaim", text, milliseconds);
+        return r == -ENOENT ? -EOPNOTSUPP : r == -EINTR ? -ETIME : r;
 }
 
 /* The first line of /proc/swaps is its head. */

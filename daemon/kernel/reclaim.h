@@ -19,10 +19,12 @@ int reclaim_drain(void);
 /* process_madvise(MADV_COLD): the pages are the first to go. Takes CAP_SYS_NICE. */
 int reclaim_mark_cold(int pidfd, const PageRun *runs, size_t n_runs);
 
-/* Asks the kernel to reclaim that many bytes of the cgroup and what is below it; waits for it.
- * -EAGAIN: it found less. -EOPNOTSUPP: it cannot be asked (5.18 and older, or no memory
- * controller). */
-int reclaim_request(int cgroup_fd, const char *memory_cgroup, uint64_t bytes);
+/* Asks the kernel to reclaim that many bytes of the cgroup and what is below it, and waits for it, but
+ * hardly longer than @milliseconds; it would try for many seconds. Uses SIGALRM and the real-time
+ * interval timer. -EAGAIN: it found less; -ETIME: it did not in that time. -EOPNOTSUPP: it cannot be
+ * asked (5.18 and older, or no memory controller). */
+int reclaim_request(int cgroup_fd, const char *memory_cgroup, uint64_t bytes,
+                    unsigned milliseconds);
 
 /* Whether that may push pages to swap: some is on, and the cgroup may use it. */
 int reclaim_may_swap(int proc_fd, int cgroup_fd, const char *memory_cgroup, bool *ret_may);

@@ -64,11 +64,11 @@ Test(reclaim, asks_the_cgroup_for_so_many_bytes)
         _cleanup_(scratch_freep) Scratch tree = machine(SWAPS_HEAD, NULL);
         char text[32];
 
-        cr_assert_eq(reclaim_request(tree.fd, "/a/b", 4194304), 0);
+        cr_assert_eq(reclaim_request(tree.fd, "/a/b", 4194304, 1000), 0);
         cr_assert_geq(attr_read(tree.fd, "a/b/memory.reclaim", text, sizeof(text)), 0);
         cr_assert_str_eq(text, "4194304");
-        cr_assert_eq(reclaim_request(tree.fd, "/a", 4096), -EOPNOTSUPP);
-        cr_assert_eq(reclaim_request(tree.fd, "/c", 4096), -ENOENT);
+        cr_assert_eq(reclaim_request(tree.fd, "/a", 4096, 1000), -EOPNOTSUPP);
+        cr_assert_eq(reclaim_request(tree.fd, "/c", 4096, 1000), -ENOENT);
 }
 
 static void put_tier(const Scratch *sys, const char *tier, const char *nodes)
@@ -89,6 +89,16 @@ static bool goes(const Scratch *sys, unsigned from, const char *list)
         cr_assert_eq(nodeset_parse(list, &nodes), 0);
         cr_assert_eq(reclaim_goes_to(sys->fd, from, &nodes, &ret), 0);
         return ret;
+}
+
+/* A FIFO without a reader: to open it for writing waits, as the kernel does while it reclaims. */
+Test(reclaim, does_not_wait_for_ever, .timeout = 10)
+{
+        _cleanup_(scratch_freep) Scratch tree = machine(SWAPS_HEAD, NULL);
+
+        cr_assert_eq(unlinkat(tree.fd, "a/b/memory.reclaim", 0), 0);
+        cr_assert_eq(mkfifoat(tree.fd, "a/b/memory.reclaim", 0600), 0);
+        cr_assert_eq(reclaim_request(tree.fd, "/a/b", 4096, 20), -ETIME);
 }
 
 Test(reclaim, goes_down_the_tiers_and_never_up)
