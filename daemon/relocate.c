@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -18,6 +19,9 @@
 
 #define RUN_DIR   "/run/daxtierd"
 #define LOCK_FILE "relocate.lock"
+
+/* A batch is through long before. */
+#define CHILD_END_MS 2000
 
 /* Where the child's end of the pipe goes, the only descriptor it has beside stdio. */
 #define CHILD_PIPE_FD 3
@@ -64,13 +68,25 @@ static void child_forget(Relocation *relocation)
         relocation->pipe_fd = relocation->pidfd = -1;
 }
 
+static void child_end(int pidfd)
+{
+        struct pollfd ended = { .fd = pidfd, .events = POLLIN };
+        siginfo_t info;
+
+        pidfd_send_signal(pidfd, SIGTERM, NULL, 0);
+        if (TEMP_FAILURE_RETRY(poll(&ended, 1, CHILD_END_MS)) > 0)
+                waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED);
+        else /* in the kernel, perhaps: not awaited */
+                pidfd_send_signal(pidfd, SIGKILL, NULL, 0);
+}
+
 void relocation_free(Relocation *relocation)
 {
         if (!relocation)
                 return;
 
         if (relocation_is_running(relocation))
-                pidfd_send_signal(relocation->pidfd, SIGKILL, NULL, 0);
+                child_end(relocation->pidfd);
         child_forget(relocation);
         free((char *)relocation->request.cgroup);
         free((RelocateRange *)relocation->request.ranges);

@@ -76,8 +76,8 @@ struct Relocation {
 /* Copies the request. -EINVAL: no nodes, no ranges or a rate of 0. */
 int relocation_new(const RelocateRequest *request, Relocation **ret_relocation);
 
-/* One that still runs is killed without waiting, and may leave the kdamond on: cancel it and await
- * its end instead. */
+/* One that still runs is told to end, and awaited: what it holds is the whole machine's, and at the end
+ * of a service nobody else is left to give it back. One that has not ended in two seconds is killed. */
 void relocation_free(Relocation *relocation);
 void relocation_freep(Relocation **relocation);
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "daemon/relocate.h"
@@ -147,6 +148,41 @@ Test(relocate, that_is_canceled_ends_in_its_own_way)
         relocation_cancel(relocation);
         cr_assert_eq(sd_event_loop(event), 0);
         cr_assert_eq(relocation->result.error, -EINTR);
+}
+
+static volatile int *put_back;
+
+static void put_back_at_the_end(const RelocateRequest *its, int fd)
+{
+        sigset_t mask;
+        int number;
+
+        sigemptyset(&mask);
+        sigaddset(&mask, SIGTERM);
+        if (sigwait(&mask, &number) == 0)
+                *put_back = 1;
+}
+
+Test(relocate, that_is_freed_may_put_everything_back)
+{
+        put_back = mmap(NULL, sizeof(*put_back), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+                        -1, 0);
+        cr_assert_neq(put_back, MAP_FAILED);
+        cr_assert_eq(relocation_start(relocation, event, put_back_at_the_end, on_done, NULL), 0);
+        relocation_free(TAKE_PTR(relocation));
+        cr_assert_eq(*put_back, 1);
+}
+
+static void hang(const RelocateRequest *its, int fd)
+{
+        for (;;)
+                pause();
+}
+
+Test(relocate, that_hangs_holds_nobody_up)
+{
+        cr_assert_eq(relocation_start(relocation, event, hang, on_done, NULL), 0);
+        relocation_free(TAKE_PTR(relocation));
 }
 
 Test(relocate, wants_a_node_a_range_and_a_rate)
