@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "daemon/kernel/copypage.h"
+#include "daemon/kernel/feature.h"
 #include "policy/macro.h"
 #include "tests/unit/child.h"
 #include "tests/unit/scratch.h"
@@ -123,6 +124,8 @@ Test(copypage, is_through_with_an_empty_terabyte_at_once, .timeout = 5)
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         uint64_t bytes = 0;
 
+        if (feature_probe(FEATURE_PAGEMAP_SCAN, -1, -1) < 0)
+                cr_skip_test("this kernel cannot skip holes (PAGEMAP_SCAN)");
         if (map == MAP_FAILED)
                 cr_skip_test("so many addresses cannot be reserved here: %m");
         map[length - PAGE] = 'w';
