@@ -15,7 +15,7 @@
 
 /* Less than this share of a step is no progress; after so many steps without, it takes others' for
  * them, or they are always in use. */
-#define PROGRESS_SHARE 16u
+#define PROGRESS_SHARE 8u
 #define FUTILE_STEPS   8u
 
 /* Reclaim takes from all of a cgroup: never from one that has others in it. */
