@@ -18,6 +18,11 @@
 #define PROGRESS_SHARE 8u
 #define FUTILE_STEPS   8u
 
+/* A relocation has this long, and more for what it moves: where all is in use, a little moves in each
+ * step, at the cost of a processor. */
+#define TIME_NS       (5 * NSEC_PER_SEC)
+#define BYTES_PER_SEC (UINT64_C(2) << 20)
+
 /* Reclaim takes from all of a cgroup: never from one that has others in it. */
 static int check_cgroup(Mover *mover, RelocateEngine engine)
 {
@@ -133,22 +138,24 @@ static int step(Mover *mover, RelocateEngine engine, size_t first, size_t n, siz
         return mover_settle(mover, engine, first, n, ret_left);
 }
 
+static bool is_slow(const Mover *mover)
+{
+        uint64_t moved = mover->result.moved_by[RELOCATE_RECLAIM];
+
+        return mover_now() - mover->reclaim_began_ns >
+               TIME_NS + moved / BYTES_PER_SEC * NSEC_PER_SEC;
+}
+
 /* Never asks for more than the batch in all: what the kernel takes instead of ours is bounded by
  * that. */
-int mover_reclaim(Mover *mover, RelocateEngine engine)
+static int run_steps(Mover *mover, RelocateEngine engine, bool *ret_futile)
 {
         size_t first = 0, left = 0;
         unsigned futile = 0;
         int r;
 
-        r = check(mover, engine);
-        if (r >= 0)
-                r = demotion_on(mover, engine);
-        if (r < 0)
-                return r;
-
         (void)reclaim_drain();
-        while (first < mover->n_pages && futile < FUTILE_STEPS) {
+        while (first < mover->n_pages && futile < FUTILE_STEPS && !is_slow(mover)) {
                 size_t n = mover->n_pages - first;
 
                 if (n > STEP_PAGES)
@@ -160,13 +167,29 @@ int mover_reclaim(Mover *mover, RelocateEngine engine)
                 first += left;
         }
 
+        *ret_futile = first < mover->n_pages;
         /* A later step may have taken what an earlier one had marked. */
-        r = mover_settle(mover, engine, 0, mover->n_pages, &left);
+        return mover_settle(mover, engine, 0, mover->n_pages, &left);
+}
+
+int mover_reclaim(Mover *mover, RelocateEngine engine)
+{
+        bool futile = false;
+        int r;
+
+        r = check(mover, engine);
+        if (r >= 0)
+                r = demotion_on(mover, engine);
         if (r < 0)
                 return r;
-        if (futile >= FUTILE_STEPS)
-                return mover_refuse(mover, engine, -EAGAIN,
-                                    "its pages are in use all the time, and reclaim does not take "
-                                    "those; it is tried again later");
-        return 0;
+
+        if (mover->reclaim_began_ns == 0)
+                mover->reclaim_began_ns = mover_now();
+        r = run_steps(mover, engine, &futile);
+        if (r < 0 || !futile)
+                return r;
+        return mover_refuse(
+                mover, engine, -EAGAIN,
+                "its pages are in use all the time, and reclaim does not take those; it "
+                "is tried again later");
 }

@@ -54,6 +54,7 @@ struct Mover {
         bool damon_claimed;
         Hold demotion;
         bool demotion_held;
+        uint64_t reclaim_began_ns; /* 0: not yet */
 
         uint64_t began_ns;
         uint64_t charged_bytes; /* what the rate is counted by: tried, moved or not */
