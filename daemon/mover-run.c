@@ -92,9 +92,7 @@ static void judge(Mover *mover, unsigned tried, size_t n_pages)
         for (unsigned engine = 0; engine < RELOCATE_ENGINES; engine++)
                 if ((tried & (1u << engine)) && mover->result.moved_by[engine] == 0) {
                         mover->result.idle_engines |= 1u << engine;
-                        mover_refuse(mover, (RelocateEngine)engine, -EOPNOTSUPP,
-                                     "%s takes everything and moves nothing on this kernel",
-                                     engine_name((RelocateEngine)engine));
+                        mover->refused |= 1u << engine;
                 }
 }
 
@@ -253,29 +251,39 @@ int mover_run(Mover *mover)
         return r == -EDQUOT ? 0 : r;
 }
 
-/* Why there are bytes left, if it was not the whole relocation that failed: a foreign owner comes
- * first, since somebody can do something about that, then the last resort. */
+/* The engine whose word on the bytes that are left counts; -1: one was at work to the end. A foreign
+ * owner of DAMON comes first, since somebody can do something about that, then the last resort. */
+static int blamed_engine(const Mover *mover)
+{
+        bool works = false;
+        int last = -1;
+
+        for (int i = 0; i < (int)RELOCATE_ENGINES; i++) {
+                if (mover->errors[i] == -EBUSY)
+                        return i;
+                if (mover->errors[i] < 0)
+                        last = i;
+                works |= mover->result.moved_by[i] > 0 && !(mover->refused & (1u << i));
+        }
+        return works ? -1 : last;
+}
+
+/* Why there are bytes left, if it was not the whole relocation that failed. */
 static int explain_left(Mover *mover)
 {
         RelocateResult *result = &mover->result;
-        int chosen = -1;
+        int engine = blamed_engine(mover), error;
 
-        for (int i = 0; i < (int)RELOCATE_ENGINES; i++)
-                if (mover->errors[i] < 0 && (chosen < 0 || mover->errors[chosen] != -EBUSY))
-                        chosen = i;
-
-        if (chosen >= 0) {
-                snprintf(result->reason, sizeof(result->reason), "%s",
-                         mover->engines[chosen].reason);
-                /* Some engine may have moved most of it all the same. */
-                return mover->errors[chosen] == -EBUSY || mover->errors[chosen] == -EAGAIN
-                               ? mover->errors[chosen]
-                               : -EOPNOTSUPP;
+        if (engine < 0) {
+                snprintf(result->reason, sizeof(result->reason),
+                         "the kernel would not move %" PRIu64 " KiB now; it is tried again later",
+                         result->left_bytes / 1024);
+                return -EAGAIN;
         }
-        snprintf(result->reason, sizeof(result->reason),
-                 "the kernel would not move %" PRIu64 " KiB now; it is tried again later",
-                 result->left_bytes / 1024);
-        return -EAGAIN;
+
+        error = mover->errors[engine];
+        snprintf(result->reason, sizeof(result->reason), "%s", mover->engines[engine].reason);
+        return error == -EBUSY || error == -EAGAIN ? error : -EOPNOTSUPP;
 }
 
 static void explain(Mover *mover, int error)
