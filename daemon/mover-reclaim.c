@@ -20,8 +20,8 @@
 
 /* A relocation has this long, and more for what it moves: where all is in use, a little moves in each
  * step, at the cost of a processor. */
-#define TIME_NS       (5 * NSEC_PER_SEC)
-#define BYTES_PER_SEC (UINT64_C(2) << 20)
+#define TIME_NS       (10 * NSEC_PER_SEC)
+#define BYTES_PER_SEC (UINT64_C(1) << 20)
 
 /* Reclaim takes from all of a cgroup: never from one that has others in it. */
 static int check_cgroup(Mover *mover, RelocateEngine engine)
