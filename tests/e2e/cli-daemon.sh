@@ -4,9 +4,10 @@
 # daxtier with the daemon: what it tells of it, and online and offline as the daemon's work.
 #
 # lab: kernels=6.1,6.12,7.3 packages=jq timeout=300
-set -u
-# shellcheck source=tests/e2e/expect.bash
-. "$(dirname "$(readlink -f "$0")")/expect.bash"
+cd "$(dirname "$0")" || exit
+# shellcheck source=tests/e2e/lib.sh
+source ./lib.sh
+go_on
 
 dax=$(daxtier devices --json | jq -r '[.devices[] | select(.mode == "devdax")][0].chardev')
 device=".devices[] | select(.chardev == \"$dax\")"
@@ -16,7 +17,7 @@ systemctl start daxtierd || { systemctl status daxtierd; exit 1; }
 is_online() {
         daxtier devices --json | jq -e "$device.state == \"online\"" >/dev/null
 }
-await 60 is_online
+await 60 "the device goes online" is_online
 
 daxtier status
 expect 0 "daxtierd " daxtier status
@@ -52,7 +53,7 @@ exec {held}<>"/dev/$dax"
 expect 2 "in use" daxtier online "$dax"
 expect_json "$device | .mode == \"devdax\"" daxtier devices --json
 exec {held}<&-
-await 120 is_online
+await 120 "the device goes online by itself" is_online
 
 # A configuration that names nothing that is here
 mkdir -p /etc/daxtierd/daxtierd.conf.d

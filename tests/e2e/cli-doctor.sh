@@ -4,9 +4,10 @@
 # daxtier doctor finds what stands in the way, and the command that it names mends it.
 #
 # lab: kernels=6.1,6.12,7.3 packages=jq timeout=300
-set -u
-# shellcheck source=tests/e2e/expect.bash
-. "$(dirname "$(readlink -f "$0")")/expect.bash"
+cd "$(dirname "$0")" || exit
+# shellcheck source=tests/e2e/lib.sh
+source ./lib.sh
+go_on
 
 verdict() {
         daxtier doctor --json | jq -r ".checks[] | select(.check == \"$1\").verdict" | head -n 1

@@ -4,9 +4,10 @@
 # daxtier without the daemon: what it shows, what it does, what it refuses and with which exit code.
 #
 # lab: kernels=6.1,6.12,7.3 packages=jq,busybox-static timeout=300
-set -u
-# shellcheck source=tests/e2e/expect.bash
-. "$(dirname "$(readlink -f "$0")")/expect.bash"
+cd "$(dirname "$0")" || exit
+# shellcheck source=tests/e2e/lib.sh
+source ./lib.sh
+go_on
 
 [[ $(systemctl is-active daxtierd) == inactive ]] || { echo "daxtierd is running"; exit 1; }
 dax=$(daxtier devices --json | jq -r '[.devices[] | select(.mode == "devdax")][0].chardev')

@@ -3,5 +3,5 @@
 #
 # The demo, which fails unless every copy is where it belongs and every byte is right.
 #
-# lab: kernels=6.1,6.12,7.3 packages=emacs-nox,inotify-tools,python3-numpy timeout=400
+# lab: kernels=6.1,6.12,7.3 packages=emacs-nox,python3-numpy timeout=400
 exec "$(dirname "$(readlink -f "$0")")/demo/run.sh"

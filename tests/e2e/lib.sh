@@ -4,6 +4,8 @@
 # What the end-to-end tests share. They run as root in the lab's guest: a devdax device that
 # /etc/daxtierd/daxtierd.conf.d/lab.conf names, the service installed and not running. Exit 0: the
 # promise was kept; 77: cannot be tried here, and why; anything else: it was not.
+#
+# The first failure ends a test. One that says `go_on` reports them all, and ends with `exit "$failed"`.
 
 set -euo pipefail
 
@@ -17,8 +19,19 @@ readonly DEVICE
 AUTO_ONLINE_FOUND=$(cat "$AUTO_ONLINE")
 readonly AUTO_ONLINE_FOUND
 
+failed=0
+failure_ends=yes
+
+go_on() {
+        failure_ends=no
+        set +e +o pipefail
+}
+
 fail() {
         echo "FAIL: $*" >&2
+        # shellcheck disable=SC2034 # for who sources this
+        failed=1
+        [[ $failure_ends == yes ]] || return 0
         systemctl status --no-pager --lines=30 daxtierd >&2 || :
         exit 1
 }
@@ -38,9 +51,36 @@ await() {
         local seconds=$1 what=$2 end=$((SECONDS + $1))
         shift 2
         until "$@"; do
-                ((SECONDS < end)) || fail "$what: not within $seconds s"
+                ((SECONDS < end)) || {
+                        fail "$what: not within $seconds s"
+                        return
+                }
                 sleep 0.1
         done
+}
+
+# expect CODE WORDS COMMAND…: COMMAND exits with CODE and says WORDS (a fixed string) somewhere.
+expect() {
+        local wanted=$1 words=$2 code=0 said
+        shift 2
+        said=$("$@" 2>&1 </dev/null) || code=$?
+        if [[ $code != "$wanted" || $said != *"$words"* ]]; then
+                fail "$*: wanted exit code $wanted and \"$words\", got $code and:"$'\n'"$said"
+        else
+                echo "ok: $*"
+        fi
+}
+
+# expect_json FILTER COMMAND…: COMMAND's JSON makes the jq FILTER true.
+expect_json() {
+        local filter=$1 said
+        shift
+        said=$("$@" 2>/dev/null) || :
+        if ! jq -e "$filter" <<<"$said" >/dev/null; then
+                fail "$*: not so: $filter, but:"$'\n'"$said"
+        else
+                echo "ok: $*: $filter"
+        fi
 }
 
 # property NAME: of the manager, as busctl prints it in JSON.

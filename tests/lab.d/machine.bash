@@ -173,7 +173,7 @@ machine_boot() {
                 -device virtio-serial-pci
                 -serial "file:$MACHINE_DIR/console"
                 -kernel "$kernel/vmlinuz" -initrd "$kernel/initrd"
-                -append "console=ttyS0 loglevel=5 panic=-1 pti=on log_buf_len=4M rcupdate.rcu_cpu_stall_suppress=1 nosoftlockup systemd.show_status=no systemd.default_timeout_start_sec=300 systemd.default_device_timeout_sec=300"
+                -append "console=ttyS0 loglevel=5 panic=-1 pti=on log_buf_len=4M rcupdate.rcu_cpu_stall_suppress=1 nosoftlockup syscall.x32=y systemd.show_status=no systemd.default_timeout_start_sec=300 systemd.default_device_timeout_sec=300"
         )
         for entry in "${HMAT[@]}"; do
                 args+=(-numa "hmat-lb,initiator=0,hierarchy=memory,$entry")
@@ -339,30 +339,32 @@ machine_run() {
         machine_verdict
 }
 
-# machine_folder PATH: `run` of the script PATH/run.sh in this folder of tests, with the packages
-# that PATH/packages lists.
-machine_folder() {
-        local folder=$LAB_PARTS/../$1 kernel package
+# machine_script FOLDER SCRIPT: `run` of a script of this folder of tests, with the packages that a file
+# beside it lists.
+machine_script() {
+        local folder=$LAB_PARTS/../$1 script=$2 packages kernel package
         options_one_kernel
         kernel=$REPLY
-        ((${#OPT_REST[@]} == 0)) || wrong_usage "${1##*/} takes no argument but options"
-        [[ -f $folder/run.sh ]] || die "there is no tests/$1/run.sh in this tree: nothing to run"
-        if [[ -f $folder/packages ]]; then
+        [[ -f $folder/$script ]] || die "there is no tests/$1/$script in this tree: nothing to run"
+        packages=$(dirname "$folder/$script")/packages
+        if [[ -f $packages ]]; then
                 while read -r package; do
                         OPT_PACKAGES+=("$package")
-                done < <(grep -vE '^(#|$)' "$folder/packages")
+                done < <(grep -vE '^(#|$)' "$packages")
         fi
-        machine_run "$kernel" "$(readlink -f "$folder")" mode=run script=run.sh args=
+        machine_run "$kernel" "$(readlink -f "$folder")" mode=run "script=$script" args=
 }
 
 command_demo() {
         options_parse "$@"
-        machine_folder e2e/demo
+        ((${#OPT_REST[@]} == 0)) || wrong_usage "demo takes no argument but options"
+        machine_script e2e demo/run.sh
 }
 
 command_bench() {
         options_parse "$@"
-        machine_folder bench
+        ((${#OPT_REST[@]} == 0)) || wrong_usage "bench takes no argument but options"
+        machine_script bench run.sh
 }
 
 command_run() {

@@ -4,15 +4,9 @@
 # The main job on unmodified programs, each run plainly and under `daxtier run`: how many bytes its
 # writes copied, where the kernel put the copies (numa_maps' own count), and whether content is right.
 # Fails unless every copy is in DRAM without daxtier and on pmem with it.
-set -euo pipefail
-
 here=$(dirname "$(readlink -f "$0")")
-failed=0
-
-die() {
-    echo "demo: $*" >&2
-    exit 1
-}
+# shellcheck source=tests/e2e/lib.sh
+source "$here/../lib.sh"
 
 # Bytes copied of file $2 by process $1, and of these on the node set $3: "COPIED ON_NODES".
 copies_of() {
@@ -49,17 +43,17 @@ measure() {
     coproc PROGRAM { exec "$@" 2>/tmp/demo.err; }
     # bash forgets the descriptors as soon as the program is gone: keep our own.
     exec {from}<&"${PROGRAM[0]}" {to}>&"${PROGRAM[1]}"
-    read -r -u "$from" line pid || die "$name stopped early: $(cat /tmp/demo.err)"
-    [ "$line" = ready ] || die "$name said '$line'"
+    read -r -u "$from" line pid || fail "$name stopped early: $(cat /tmp/demo.err)"
+    [ "$line" = ready ] || fail "$name said '$line'"
 
     read -r copied on_pmem < <(copies_of "$pid" "$file" "$cheap")
     read -r _ on_dram < <(copies_of "$pid" "$file" "$fast")
     query=$(daxtier query "$pid" --json)
 
     echo >&"$to"
-    read -r -u "$from" line content || die "$name stopped early: $(cat /tmp/demo.err)"
+    read -r -u "$from" line content || fail "$name stopped early: $(cat /tmp/demo.err)"
     exec {from}<&- {to}>&-
-    wait "$PROGRAM_PID" || die "$name failed: $(cat /tmp/demo.err)"
+    wait "$PROGRAM_PID" || fail "$name failed: $(cat /tmp/demo.err)"
 
     verdict=right
     [ "$content" = "$wanted" ] || verdict="WRONG ($content)"
@@ -78,10 +72,8 @@ measure() {
     fi
 }
 
-[ "$(findmnt -no FSTYPE,OPTIONS /mnt/pmem | grep -c dax)" = 1 ] || die "/mnt/pmem is no DAX filesystem"
-systemctl start daxtierd
-# Onlining goes on after the service says that it is up: its tiers file appears when a node does.
-timeout 60 "$here/await-tier.sh" cheap || die "no cheap node: $(daxtier status 2>&1)"
+[ "$(findmnt -no FSTYPE,OPTIONS /mnt/pmem | grep -c dax)" = 1 ] || fail "/mnt/pmem is no DAX filesystem"
+service_start
 cheap=$(nodes_of cheap)
 fast=$(nodes_of fast)
 
@@ -94,7 +86,7 @@ cp "$(dpkg -L emacs-nox emacs-bin-common | grep '\.pdmp$')" "$dump"
 emacs=(emacs -Q --batch -l "$here/emacs-work.el")
 # What Emacs computes with its own dump, untouched by us, is what it must compute every time.
 reference=$("${emacs[@]}" 2>/dev/null < <(echo) | sed -n 's/^content //p')
-[ -n "$reference" ] || die "Emacs did not finish on its own dump"
+[ -n "$reference" ] || fail "Emacs did not finish on its own dump"
 emacs+=("--dump-file=$dump")
 numpy=(/usr/bin/python3 "$here/numpy-cow.py" "$numbers")
 
