@@ -71,27 +71,34 @@ in_vfork() {
         woken a
 }
 
+readonly DISK=$WORK/disk
+
+disk_free() {
+        fsfreeze -u "$DISK" 2>/dev/null || :
+        umount -l "$DISK" || :
+        rm -f "$WORK/disk.img"
+}
+
 frozen_disk() {
-        local disk=$WORK/disk
         cgroup_make /daxtest/cheap/a
-        mkdir -p "$disk"
+        mkdir -p "$DISK"
         truncate -s 16M "$WORK/disk.img"
         mkfs.ext4 -q "$WORK/disk.img"
-        mount -o loop "$WORK/disk.img" "$disk"
-        : >"$disk/file"
+        mount -o loop "$WORK/disk.img" "$DISK"
+        : >"$DISK/file"
         target_start a /daxtest/other "$TARGET" "$FILE"
         target_map a
-        ask a "open $disk/file" opened
-        fsfreeze -f "$disk"
+        ask a "open $DISK/file" opened
+        fsfreeze -f "$DISK"
         # Whatever happens, the others go on.
-        trap 'fsfreeze -u "$disk" 2>/dev/null; umount -l "$disk"; rm -f "$WORK/disk.img"' EXIT
+        trap disk_free EXIT
         ask a "wait disk" waiting
         await 20 "it waits uninterruptibly" state_is a D
         cgroup_enter /daxtest/cheap/a "${PID[a]}"
         expect_listed a '.state != "placed" and (.reason | test("uninterruptibl|disk|D state"))'
         has_no_policy a || fail "who has placed it?"
         state_is a D || fail "it does not wait any more"
-        fsfreeze -u "$disk"
+        fsfreeze -u "$DISK"
         # By itself, once it can be stopped.
         woken a
 }

@@ -12,7 +12,7 @@ source ./policy-lib.sh
 
 readonly KDAMONDS=/sys/kernel/mm/damon/admin/kdamonds
 
-# under_policy NAME…: they have written all, to DRAM.
+# written NAME…: they have written all, to DRAM.
 written() {
         local name
         for name; do
@@ -74,6 +74,12 @@ left() {
         rm "$POLICIES"/60-{leave,move}.conf
 }
 
+kdamond_off() {
+        [[ $(cat "$KDAMONDS/nr_kdamonds") == 1 ]] || return 0
+        echo off >"$KDAMONDS/0/state" || :
+        echo 0 >"$KDAMONDS/nr_kdamonds"
+}
+
 # Somebody else uses DAMON: theirs stays as it is, and we say that we cannot.
 foreign_kdamond() {
         local theirs
@@ -84,7 +90,7 @@ foreign_kdamond() {
         target_start watched /daxtest/watched "$TARGET" "$FILE"
         written watched
         echo 1 >"$KDAMONDS/nr_kdamonds"
-        trap 'echo off >"$KDAMONDS/0/state"; echo 0 >"$KDAMONDS/nr_kdamonds"' EXIT
+        trap kdamond_off EXIT
         echo 1 >"$KDAMONDS/0/contexts/nr_contexts"
         echo vaddr >"$KDAMONDS/0/contexts/0/operations"
         echo 1 >"$KDAMONDS/0/contexts/0/targets/nr_targets"
@@ -105,8 +111,7 @@ foreign_kdamond() {
         ask a check ok
 
         # Once they are done it is our turn.
-        echo off >"$KDAMONDS/0/state"
-        echo 0 >"$KDAMONDS/nr_kdamonds"
+        kdamond_off
         trap - EXIT
         ends_cheap a
         ask a check ok
