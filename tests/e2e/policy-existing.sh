@@ -68,7 +68,7 @@ left() {
         policies_reload
         ends_cheap b
         expect_copies a "$PAGES 512"
-        expect_listed a '.state == "placed" or .reason != ""'
+        expect_listed a '.state == "partial" and (.reason | test("Existing=leave"))'
         target_end a
         target_end b
         rm "$POLICIES"/60-{leave,move}.conf
