@@ -174,6 +174,7 @@ executing() {
 }
 
 policy 50-cheap '/daxtest/cheap/**'
+reconcile 1s
 policies_start
 item "blocked in ${CALLS[*]}" in_calls
 item "a parent in vfork()" in_vfork

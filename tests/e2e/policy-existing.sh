@@ -120,8 +120,7 @@ foreign_kdamond() {
         rm "$POLICIES/60-foreign.conf"
 }
 
-# The safety net finds soon what no event tells of.
-printf '[Daemon]\nReconcileSec=2s\n' >/etc/daxtierd/daxtierd.conf.d/90-test-reconcile.conf
+reconcile 2s
 policies_start
 item "copies made before the policy" moved
 item "Existing=leave" left

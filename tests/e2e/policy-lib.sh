@@ -55,6 +55,12 @@ policies_start() {
         [[ ! -e /sys/module/damon_stat/parameters/enabled ]] || echo N >/sys/module/damon_stat/parameters/enabled
 }
 
+# reconcile TIME: how often all processes are looked at, events or not. Long: events do it all. Short: what
+# no event tells of is found soon.
+reconcile() {
+        printf '[Daemon]\nReconcileSec=%s\n' "$1" >/etc/daxtierd/daxtierd.conf.d/90-test-reconcile.conf
+}
+
 policies_reload() {
         systemctl reload daxtierd
 }

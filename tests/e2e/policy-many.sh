@@ -91,6 +91,7 @@ tree() {
 }
 
 policy 50-cheap '/daxtest/cheap/**' Limits.MoveRate=1G
+reconcile 2s
 policies_start
 item "64 threads that write" writers
 item "5,000 mappings" mappings
