@@ -69,6 +69,7 @@ static bool is_in_state(const Injection *injection, const char *states)
 
 static int stop(Injection *injection)
 {
+        TraceeStop last;
         uint64_t asked;
         int r;
 
@@ -92,6 +93,10 @@ static int stop(Injection *injection)
         /* Only one that waits uninterruptibly is given up: any other has stopped by now, or will. */
         if (r == -ETIMEDOUT && !is_in_state(injection, "DZX"))
                 r = tracee_stop(injection->thread, asked + INJECT_BUSY_MAX_NS);
+        /* It may have died just now. */
+        else if (r == -ETIMEDOUT && is_in_state(injection, "ZX") &&
+                 tracee_wait(injection->thread, 0, &last) == -ESRCH)
+                r = -ESRCH;
         if (injection_note(injection, INJECT_STEP_STOP, r) < 0)
                 return r;
 

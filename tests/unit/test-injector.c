@@ -187,8 +187,10 @@ Test(injector, targets_that_are_killed)
 
                 cr_assert_eq(poll(&(struct pollfd){ .fd = fd, .events = POLLIN }, 1, -1), 1);
                 cr_assert_eq(injection_receive(fd, &outcome), 0);
-                cr_assert(outcome.error == 0 || outcome.error == -ESRCH, "%s: %d",
-                          inject_step_name(outcome.step), outcome.error);
+                /* One that dies slowly may wait uninterruptibly meanwhile. */
+                cr_assert(outcome.error == 0 || outcome.error == -ESRCH ||
+                                  (outcome.step == INJECT_STEP_STOP && outcome.error == -ETIMEDOUT),
+                          "%s: %d", inject_step_name(outcome.step), outcome.error);
                 if (outcome.flags & INJECT_FLAG_HELD) {
                         close(fd);
                         fd = injector_connect(&injector);
