@@ -69,7 +69,6 @@ static bool is_in_state(const Injection *injection, const char *states)
 
 static int stop(Injection *injection)
 {
-        TraceeStop last;
         uint64_t asked;
         int r;
 
@@ -90,13 +89,11 @@ static int stop(Injection *injection)
 
         asked = tracee_now_ns();
         r = tracee_stop(injection->thread, asked + INJECT_STOP_MAX_NS);
-        /* Only one that waits uninterruptibly is given up: any other has stopped by now, or will. */
-        if (r == -ETIMEDOUT && !is_in_state(injection, "DZX"))
-                r = tracee_stop(injection->thread, asked + INJECT_BUSY_MAX_NS);
-        /* It may have died just now. */
-        else if (r == -ETIMEDOUT && is_in_state(injection, "ZX") &&
-                 tracee_wait(injection->thread, 0, &last) == -ESRCH)
-                r = -ESRCH;
+        /* Only one that waits uninterruptibly is given up, unless it has stopped or died just now: any
+         * other will. */
+        if (r == -ETIMEDOUT)
+                r = tracee_stop(injection->thread,
+                                is_in_state(injection, "DZX") ? 0 : asked + INJECT_BUSY_MAX_NS);
         if (injection_note(injection, INJECT_STEP_STOP, r) < 0)
                 return r;
 
@@ -161,6 +158,9 @@ static int resume_to_call(const Injection *injection, TraceeStop *ret_stop)
         r = tracee_wait(injection->thread, now + INJECT_STOP_MAX_NS, ret_stop);
         if (r == -ETIMEDOUT && is_in_state(injection, "R"))
                 r = tracee_wait(injection->thread, now + INJECT_BUSY_MAX_NS, ret_stop);
+        /* Had it stopped just now it would not have been running either. */
+        if (r == -ETIMEDOUT)
+                r = tracee_wait(injection->thread, 0, ret_stop);
         if (r != -ETIMEDOUT)
                 return r;
 
