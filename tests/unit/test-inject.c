@@ -76,6 +76,7 @@ Test(inject, cures_what_the_stop_alone_would_break)
 
                 /* So it does when it then finds that it should not have stopped the target. */
                 stale.target.inode++;
+                target_await_state(&target, "S"); /* again */
                 outcome = inject_elsewhere(&stale);
                 assert_refused(outcome, INJECT_STEP_VMA, -ESTALE);
                 cr_assert(outcome.flags & INJECT_FLAG_CURED, "%s", modes[i]);
