@@ -124,7 +124,8 @@ int placement_look(Placement *placement, Target *target)
                 return r;
         }
 
-        target->placing_ns = target->heard_ns;
+        if (target->placing_ns == 0)
+                target->placing_ns = target->heard_ns;
         target->heard_ns = 0;
         if (!target->rule)
                 return 0;

@@ -68,6 +68,7 @@ static void mapping_decide(Placement *placement, Target *target, TargetMapping *
 void target_plan(Placement *placement, Target *target, const Scan *scan, uint64_t now_usec)
 {
         Budget budget = { .cheap_exhausted = is_spent(placement, target) };
+        bool wants_policy = false;
 
         for (size_t i = 0; i < target->n_mappings; i++) {
                 TargetMapping *mapping = &target->mappings[i];
@@ -88,7 +89,10 @@ void target_plan(Placement *placement, Target *target, const Scan *scan, uint64_
                         mapping->retry_usec = 0;
                 }
                 mapping_decide(placement, target, mapping, &plan, now_usec);
+                wants_policy = wants_policy || (plan.actions & PLAN_PLACE);
         }
+        if (!wants_policy)
+                target->placing_ns = 0;
 }
 
 /* Mappings that one call can serve: neighbours, parts of one mapping of a file. */
