@@ -92,6 +92,17 @@ static void target_moved(Placement *placement, Target *target, const RelocateRes
         placement_due(placement, target, 0);
 }
 
+static void recover(void)
+{
+        int r = relocate_recover();
+
+        if (r < 0)
+                log_event(LOG_WARNING, NULL, NULL, r,
+                          "Cannot undo what a killed mover left in DAMON or in "
+                          "numa/demotion_enabled: %s",
+                          strerror(-r));
+}
+
 static void on_relocated(Relocation *relocation, void *userdata)
 {
         Placement *placement = userdata;
@@ -99,6 +110,8 @@ static void on_relocated(Relocation *relocation, void *userdata)
 
         placement->relocation = NULL;
         placement->relocating = NULL;
+        if (relocation->result.error == -ECANCELED) /* killed: it could put nothing back */
+                recover();
         if (target)
                 target_moved(placement, target, &relocation->result);
         relocation_free(relocation);

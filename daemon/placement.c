@@ -6,6 +6,8 @@
 
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/conffiles.h"
+#include "daemon/kernel/fingerprint.h"
+#include "daemon/kernel/process.h"
 #include "daemon/listing.h"
 #include "daemon/log.h"
 #include "policy/macro.h"
@@ -14,6 +16,10 @@
 /* Looking at one process is not to take more than this part of the time. */
 #define REST_FACTOR   20u
 #define REST_MAX_USEC UINT64_C(1000000)
+
+/* So many routine looks in a row may only compare fingerprints. A real one finds, too, where copies
+ * have gone since: after a node was full, say. */
+#define ROUTINE_SKIPS_MAX 10u
 
 /* A process that could not be looked at, for want of memory say. */
 #define SCAN_RETRY_USEC UINT64_C(1000000)
@@ -37,12 +43,27 @@ static uint64_t clock_usec(void)
         return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
 }
 
+/* Whether a routine look would find what the last one found. */
+static bool is_unchanged(const Placement *placement, Target *target)
+{
+        _cleanup_(closep) int process_fd = -1;
+        uint64_t fingerprint, before = target->fingerprint;
+
+        if (!target->rule || process_open(placement->host.proc_fd, target->pid, &process_fd) < 0 ||
+            process_fingerprint(process_fd, &fingerprint) < 0)
+                return false;
+
+        target->fingerprint = fingerprint;
+        return fingerprint == before && target->n_skipped++ < ROUTINE_SKIPS_MAX;
+}
+
 static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Target *target = userdata;
 
         target->due_usec = UINT64_MAX;
-        placement_look(target->placement, target);
+        if (!target->is_routine || !is_unchanged(target->placement, target))
+                placement_look(target->placement, target);
         return 0;
 }
 
@@ -63,11 +84,12 @@ static int timer_arm(Target *target)
         return r;
 }
 
-void placement_due(Placement *placement, Target *target, uint64_t in_usec)
+static void target_due(Placement *placement, Target *target, uint64_t in_usec, bool is_routine)
 {
         uint64_t at = placement_now(placement) + in_usec;
         int r;
 
+        target->is_routine = is_routine && (target->due_usec == UINT64_MAX || target->is_routine);
         if (at < target->rest_usec)
                 at = target->rest_usec;
         if (at >= target->due_usec)
@@ -78,6 +100,11 @@ void placement_due(Placement *placement, Target *target, uint64_t in_usec)
         if (r < 0)
                 log_event(LOG_WARNING, NULL, NULL, r, "Cannot set a timer for process %d: %s",
                           target->pid, strerror(-r));
+}
+
+void placement_due(Placement *placement, Target *target, uint64_t in_usec)
+{
+        target_due(placement, target, in_usec, false);
 }
 
 Target *placement_target(Placement *placement, pid_t pid)
@@ -104,6 +131,7 @@ int placement_look(Placement *placement, Target *target)
         int r;
 
         placement->account.scans++;
+        target->n_skipped = 0;
         r = scan_process(&placement->scanner, target->pid, &scan);
         if (r >= 0)
                 r = target_update(&placement->targets, target, &scan);
@@ -169,12 +197,17 @@ void placement_sweep(Placement *placement)
                 log_event(LOG_WARNING, NULL, NULL, r, "Cannot walk the cgroups: %s", strerror(-r));
 }
 
-void placement_look_again(Placement *placement)
+static void look_again(Placement *placement, bool is_routine)
 {
         uint64_t n = 0;
 
         for (Target *target = placement->targets.by_pid; target; target = target->hh.next)
-                placement_due(placement, target, n++ / SWEEP_BATCH * SWEEP_PAUSE);
+                target_due(placement, target, n++ / SWEEP_BATCH * SWEEP_PAUSE, is_routine);
+}
+
+void placement_look_again(Placement *placement)
+{
+        look_again(placement, false);
 }
 
 void placement_reconcile(Placement *placement)
@@ -190,7 +223,7 @@ void placement_reconcile(Placement *placement)
                         log_event(LOG_WARNING, LOG_ID_WATCH, NULL, r,
                                   "Cannot watch all cgroups of the policies: %s", strerror(-r));
         }
-        placement_look_again(placement);
+        look_again(placement, true);
         placement_sweep(placement);
 }
 

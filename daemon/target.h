@@ -58,6 +58,9 @@ struct Target {
 
         sd_event_source *timer; /* when to look again */
         uint64_t due_usec;      /* UINT64_MAX: not of itself */
+        bool is_routine;        /* for no other reason than that time has passed */
+        uint64_t fingerprint;   /* process_fingerprint() at the last routine look; 0: none yet */
+        unsigned n_skipped;     /* routine looks since the last real one */
         uint64_t scanned_usec;
         uint64_t rest_usec;  /* do not look before: looking shall not become all we do */
         uint64_t heard_ns;   /* the oldest new mapping that was not looked at yet; 0: none */
