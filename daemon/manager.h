@@ -74,6 +74,9 @@ int manager_reconcile(Manager *manager);
 /* Appends a job, which the manager owns from then on. */
 int manager_job_queue(Manager *manager, Job *job);
 
+/* Ends all that wait or run, with an error for who asked. */
+void manager_jobs_free(Manager *manager);
+
 /* Whether a job that a client asked for, for this device by any of its names, is queued or runs. */
 bool manager_has_request(const Manager *manager, const char *device);
 
