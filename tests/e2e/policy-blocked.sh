@@ -183,4 +183,4 @@ item "stopped by SIGSTOP" stopped
 item "traced by somebody else" traced
 item "killed at any moment" killed
 item "executing itself again and again" executing
-exit "$failed"
+policies_end

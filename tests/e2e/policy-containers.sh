@@ -70,4 +70,4 @@ item "a dynamic program whose filter kills on mbind()" dynamic_in_filter
 item "a static program whose filter kills on mbind()" static_in_filter
 item "user, pid, mount and cgroup namespaces" in_namespaces
 item "namespaces, filter, static and with threads" container
-exit "$failed"
+policies_end

@@ -125,4 +125,4 @@ policies_start
 item "copies made before the policy" moved
 item "Existing=leave" left
 item "another one's kdamond" foreign_kdamond
-exit "$failed"
+policies_end

@@ -5,7 +5,7 @@
 # these, what numa_maps and daxtier say of a target's mapping.
 #
 # Such a test is a list of items, each a function in a subshell of its own. One that fails does not keep
-# the others from running; the test ends with `exit "$failed"`.
+# the others from running; the test ends with policies_end.
 
 # shellcheck source=tests/e2e/lib.sh
 source ./lib.sh
@@ -165,7 +165,7 @@ target_end() {
         expect_equal "how target $1 ended" "${2:-0}" "$rc"
 }
 
-# numa NAME: the mapping's lines in numa_maps. (A policy for a part of it splits it.)
+# numa NAME [PAGES]: the mapping's lines in numa_maps. (A policy for a part of it splits it.)
 numa() {
         local start=${START[$1]} end
         printf -v end %08x "$((16#$start + ${2:-$PAGES} * 4096))"
@@ -182,10 +182,10 @@ has_policy() {
 
 has_no_policy() {
         local lines
-        lines=$(numa "$1") && [[ $lines ]] && ! grep -qv '^[0-9a-f]* default ' <<<"$lines"
+        lines=$(numa "$@") && [[ $lines ]] && ! grep -qvE '^[0-9a-f]+ default( |$)' <<<"$lines"
 }
 
-# copies NAME: "COPIES ON_CHEAP", in pages.
+# copies NAME [PAGES]: "COPIES ON_CHEAP", in pages.
 copies() {
         numa "$@" | awk -v node="N$CHEAP" '
                 { for (i = 2; i <= NF; i++) { split($i, field, "="); sum[field[1]] += field[2] } }
@@ -270,10 +270,17 @@ item() {
                 echo "ok: $1 ($started ms)"
         else
                 echo "FAILED: $1 ($started ms)"
-                # shellcheck disable=SC2034 # for who sources this
                 failed=1
         fi
         cgroups_clear
+}
+
+# policies_end: the daemon and the injector have lived until now, and end in order.
+policies_end() {
+        expect_equal "restarts of the injector" 0 "$(systemctl show --value --property NRestarts daxtierd-injector)"
+        systemctl stop daxtierd
+        expect_equal "how the daemon ended" success "$(systemctl show --value --property Result daxtierd)"
+        exit "$failed"
 }
 
 policies_restore() {

@@ -114,4 +114,4 @@ policies_start
 item "CheapMax=" cheap_max
 item "MoveRate=" move_rate
 item "PauseMax=" pause_max
-exit "$failed"
+policies_end

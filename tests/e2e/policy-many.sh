@@ -97,4 +97,4 @@ item "64 threads that write" writers
 item "5,000 mappings" mappings
 item "1,000 mappings a second that come and go" churn
 item "a tree of 500 processes" tree
-exit "$failed"
+policies_end

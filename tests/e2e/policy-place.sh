@@ -278,4 +278,4 @@ policies_reload
 item "a process that is moved in later" moved_in_later
 item "a mapping with a policy of its own" own_policy
 item "a deleted file" deleted_file
-exit "$failed"
+policies_end

@@ -86,4 +86,4 @@ policy 50-cheap '/daxtest/cheap/**'
 policies_start
 item "the daemon is killed" killed
 item "the daemon is stopped" stopped
-exit "$failed"
+policies_end
