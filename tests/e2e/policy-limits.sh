@@ -49,7 +49,7 @@ moved_bytes() {
 # 16 MiB at 4 MiB/s: at no time is more moved than 4 MiB/s from the beginning would be, and a second's
 # worth.
 move_rate() {
-        local began elapsed before moved cheap samples=0
+        local began elapsed before moved cheap
         target_start a /daxtest/rate "$TARGET" "$PMEM/large"
         target_map a
         ask a write written
@@ -63,13 +63,11 @@ move_rate() {
                 ((cheap * 4096 <= (4 << 20) * (elapsed + 1000000) / 1000000)) ||
                         fail "$((cheap * 4)) KiB were moved in $((elapsed / 1000)) ms"
                 ((cheap < 4096)) || break
-                samples=$((samples + 1))
                 ((elapsed < 60000000)) || break
                 sleep 0.1
         done
         if can_move; then
                 expect_equal "pages moved" 4096 "$cheap"
-                ((samples > 10)) || fail "it went too fast to be limited"
                 await "$PATIENCE" "metrics have what was moved" metrics_have_moved "$before" $((16 << 20))
                 moved=$(($(moved_bytes) - before))
                 ((moved <= 17 << 20)) || fail "metrics say that $moved bytes were moved"
