@@ -294,6 +294,7 @@ int manager_start(Manager *manager)
         if (r < 0)
                 return r;
         placement_set_rules(manager->placement, TAKE_PTR(manager->rules), manager->n_rules);
+        manager->n_rules = 0;
 
         sd_notify(false, "READY=1");
         return 0;
