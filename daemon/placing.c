@@ -228,6 +228,14 @@ static void note_applied(Placement *placement, Target *target, const InjectOutco
         }
 }
 
+/* The process can be had: what kept it from us was of the moment. Else a process of thousands of
+ * mappings, a call in two hundred of which comes too late, waits for longer after each of these. */
+static void target_reached(Target *target)
+{
+        for (size_t i = 0; i < target->n_mappings; i++)
+                target->mappings[i].n_failures = 0;
+}
+
 static void on_applied(const InjectOutcome *outcome, int error, void *userdata)
 {
         Target *target = userdata;
@@ -265,6 +273,7 @@ static void on_applied(const InjectOutcome *outcome, int error, void *userdata)
         }
 
         target->was_applied = true;
+        target_reached(target);
         for_range(target, target->apply_start, target->apply_end, mapping_done, placement);
         log_event(LOG_DEBUG, NULL, NULL, 0, "Process %d (%s): policy %s [%" PRIx64 ", %" PRIx64 ")",
                   target->pid, target->subject.comm,
