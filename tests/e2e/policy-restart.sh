@@ -9,7 +9,7 @@ cd "$(dirname "$0")" || exit
 # shellcheck source=tests/e2e/policy-lib.sh
 source ./policy-lib.sh
 
-readonly ROUNDS=20
+readonly ROUNDS=8
 
 is_another() {
         local pid
@@ -21,9 +21,9 @@ killed() {
         local round pid name live=()
         target_start busy /daxtest/cheap/a "$TARGET" "$FILE"
         target_place busy
-        ask busy "threads 8" started
+        ask busy "threads 2" started
         target_start churn /daxtest/cheap/a "$TARGET" "$FILE"
-        tell churn "churn 20000 500"
+        tell churn "churn 6000 200"
         for ((round = 0; round < ROUNDS; round++)); do
                 pid=$(main_pid)
                 # Old copies to move, and new mappings to place, while it is hit.
@@ -50,7 +50,7 @@ killed() {
                 target_end "$name"
         done
         ask busy join joined
-        echo "8 threads that wrote meanwhile: ${REPLY#joined, }"
+        echo "2 threads that wrote meanwhile: ${REPLY#joined, }"
         ends_cheap busy
         ask busy check ok
         target_end busy
