@@ -339,32 +339,27 @@ machine_run() {
         machine_verdict
 }
 
-# machine_script FOLDER SCRIPT: `run` of a script of this folder of tests, with the packages that a file
-# beside it lists.
+# machine_script FOLDER SCRIPT [ARG…]: `run` of a script of this folder of tests, with the packages that
+# a file beside it lists.
 machine_script() {
         local folder=$LAB_PARTS/../$1 script=$2 packages kernel package
+        shift 2
         options_one_kernel
         kernel=$REPLY
-        [[ -f $folder/$script ]] || die "there is no tests/$1/$script in this tree: nothing to run"
+        [[ -f $folder/$script ]] || die "there is no $folder/$script: nothing to run"
         packages=$(dirname "$folder/$script")/packages
         if [[ -f $packages ]]; then
                 while read -r package; do
                         OPT_PACKAGES+=("$package")
                 done < <(grep -vE '^(#|$)' "$packages")
         fi
-        machine_run "$kernel" "$(readlink -f "$folder")" mode=run "script=$script" args=
+        machine_run "$kernel" "$(readlink -f "$folder")" mode=run "script=$script" "args=$(printf '%q ' "$@")"
 }
 
 command_demo() {
         options_parse "$@"
         ((${#OPT_REST[@]} == 0)) || wrong_usage "demo takes no argument but options"
         machine_script e2e demo/run.sh
-}
-
-command_bench() {
-        options_parse "$@"
-        ((${#OPT_REST[@]} == 0)) || wrong_usage "bench takes no argument but options"
-        machine_script bench run.sh
 }
 
 command_run() {
