@@ -21,7 +21,7 @@ readonly BENCH_FILE=$PMEM/bench BENCH_LARGE=$PMEM/bench-large SLICE=/daxtest/ben
 bench_start() {
         [[ -x $PROGRAM ]] || gcc -O2 -static -pthread -o "$PROGRAM" program.c policy-writer.c policy-timer.c
         [[ -e $BENCH_FILE ]] || "$PROGRAM" make "$BENCH_FILE" 4096
-        echo "+memory" >"$CGROUPS/cgroup.subtree_control"
+        echo "+memory +cpuset" >"$CGROUPS/cgroup.subtree_control"
         cgroup_make "$SLICE"
         policy 50-bench "$SLICE/**" Limits.PauseMax=100ms
         service_start
@@ -66,7 +66,7 @@ metrics_take() {
 }
 
 metric() {
-        awk -v name="$1" 'index($1, name) == 1 { sum += $2 } END { printf "%.9g\n", sum }' <<<"$METRICS"
+        awk -v name="$1" 'index($1, name) == 1 { sum += $2 } END { printf "%.0f\n", sum }' <<<"$METRICS"
 }
 
 # metric_quantile NAME QUANTILE: in us
