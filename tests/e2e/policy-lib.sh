@@ -65,14 +65,14 @@ policies_reload() {
         systemctl reload daxtierd
 }
 
-# policy NAME CGROUP [SECTION.KEY=VALUE…]: a policy file.
+# policy NAME CGROUP [SECTION.KEY=VALUE…]: a policy file. If no PauseMax= is given a program may be
+# stopped for a second: under emulation the checks of a stop alone take longer than the default.
 policy() {
-        local name=$1 setting section
+        local name=$1 setting section=Match
         {
                 printf '[Match]\nCgroup=%s\n' "$2"
-                shift 2
-                section=Match
-                for setting; do
+                [[ $* == *Limits.PauseMax=* ]] || set -- "$@" Limits.PauseMax=1s
+                for setting in "${@:3}"; do
                         if [[ ${setting%%.*} != "$section" ]]; then
                                 section=${setting%%.*}
                                 echo "[$section]"
