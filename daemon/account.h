@@ -34,6 +34,7 @@ struct CgroupAccount {
         uint64_t cheap_max;   /* RULE_UNSET: no limit */
         uint64_t cheap_bytes; /* as last read */
         bool exhausted;
+        bool in_use;        /* of limits_forget() */
         uint64_t poll_usec; /* when to read again; UINT64_MAX: it has no limit */
         uint64_t interval_usec;
         Bucket moves;

@@ -234,7 +234,7 @@ static int method_job(sd_bus_message *message, const Connection *connection, Job
                                          device);
 
         r = job_new(kind, managed ? managed->name : name, managed ? managed->zone : ZONE_MOVABLE,
-                    dry_run, &job);
+                    dry_run || manager->dry_run, &job);
         if (r < 0)
                 return r;
         job->request = sd_bus_message_ref(message);

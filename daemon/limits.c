@@ -78,3 +78,23 @@ void limits_look(Placement *placement, const Target *target)
                               placement_now(placement));
         poll_arm(placement);
 }
+
+void limits_forget(Placement *placement)
+{
+        Account *account = &placement->account;
+
+        for (CgroupAccount *cgroup = account->cgroups; cgroup; cgroup = cgroup->hh.next)
+                cgroup->in_use = false;
+        for (const Target *target = placement->targets.by_pid; target; target = target->hh.next) {
+                CgroupAccount *cgroup =
+                        target->rule ? account_find(account, target->subject.cgroup) : NULL;
+
+                if (cgroup)
+                        cgroup->in_use = true;
+        }
+        for (CgroupAccount *cgroup = account->cgroups, *next; cgroup; cgroup = next) {
+                next = cgroup->hh.next;
+                if (!cgroup->in_use)
+                        account_forget(account, cgroup);
+        }
+}

@@ -90,6 +90,26 @@ static int configuration_failed(const ConfigError *error, int r)
         return EX_CONFIG; /* the unit does not restart on this */
 }
 
+/* Puts back what a killed run has changed for a while. */
+static void recover(void)
+{
+        int r;
+
+        r = relocate_recover();
+        if (r < 0)
+                log_event(LOG_WARNING, NULL, NULL, r,
+                          "Cannot undo what a killed run left in DAMON or in numa/demotion_enabled "
+                          "(%s); see /run/daxtierd",
+                          strerror(-r));
+        r = online_recover();
+        if (r < 0)
+                log_event(
+                        LOG_WARNING, NULL, NULL, r,
+                        "Cannot put back auto_online_blocks, which a killed run changed (%s): see "
+                        "/run/daxtierd/auto-online for what it was",
+                        strerror(-r));
+}
+
 static int run(bool dry_run)
 {
         _cleanup_(config_error_deinit) ConfigError error = {};
@@ -112,20 +132,8 @@ static int run(bool dry_run)
         if (r < 0)
                 return configuration_failed(&error, r);
 
-        r = relocate_recover();
-        if (r < 0)
-                log_event(LOG_WARNING, NULL, NULL, r,
-                          "Cannot undo what a killed run left in DAMON or in numa/demotion_enabled "
-                          "(%s); see /run/daxtierd",
-                          strerror(-r));
-        r = online_recover();
-        if (r < 0)
-                log_event(
-                        LOG_WARNING, NULL, NULL, r,
-                        "Cannot put back auto_online_blocks, which a killed run changed (%s): see "
-                        "/run/daxtierd/auto-online for what it was",
-                        strerror(-r));
-
+        if (!dry_run)
+                recover();
         r = manager_start(manager);
         if (r < 0)
                 return start_failed("Cannot start", r);

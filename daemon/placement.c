@@ -223,6 +223,7 @@ void placement_reconcile(Placement *placement)
                         log_event(LOG_WARNING, LOG_ID_WATCH, NULL, r,
                                   "Cannot watch all cgroups of the policies: %s", strerror(-r));
         }
+        limits_forget(placement);
         look_again(placement, true);
         placement_sweep(placement);
 }
@@ -260,8 +261,8 @@ int placement_set_rules(Placement *placement, Rule *rules, size_t n_rules)
 
         for (Target *target = placement->targets.by_pid; target; target = target->hh.next) {
                 target_stop_moving(placement, target);
+                target_rules_changed(&placement->targets, target);
                 apply_cancel(TAKE_PTR(target->apply));
-                target_rules_changed(target);
         }
 
         rules_free(placement->rules, placement->n_rules);

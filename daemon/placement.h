@@ -116,8 +116,10 @@ void placement_sweep(Placement *placement);
 /* events.c: a watch_fn */
 void placement_hear(const WatchEvent *event, void *userdata);
 
-/* limits.c: starts to keep an eye on the limits of the process' cgroup. */
+/* limits.c: starts to keep an eye on the limits of the process' cgroup; forgets cgroups without
+ * processes under policy. */
 void limits_look(Placement *placement, const Target *target);
+void limits_forget(Placement *placement);
 
 /* placing.c: plans what was seen and starts on it. */
 void target_plan(Placement *placement, Target *target, const Scan *scan, uint64_t now_usec);

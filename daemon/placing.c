@@ -305,12 +305,18 @@ static void pretend(Placement *placement, Target *target)
         }
 }
 
+static uint64_t pause_max_ns(const Limits *limits)
+{
+        return limits->pause_max_usec < UINT64_MAX / 1000u ? limits->pause_max_usec * 1000u
+                                                           : UINT64_MAX;
+}
+
 static int apply_begin(Placement *placement, Target *target, const TargetMapping *first)
 {
         const TargetMapping *last = first, *end = target->mappings + target->n_mappings;
         InjectRequest request = {
                 .strict = target->intent.cow->strict,
-                .pause_max_ns = target->rule->limits.pause_max_usec * 1000u,
+                .pause_max_ns = pause_max_ns(&target->rule->limits),
                 .target = {
                         .pid = target->pid,
                         .start_time = target->subject.start_time,

@@ -223,7 +223,7 @@ int manager_stop(Manager *manager)
         if (!again)
                 manager->moving = placement_stop(manager->placement, on_placement_idle, manager);
 
-        for (size_t i = 0; !again && i < manager->n_managed; i++) {
+        for (size_t i = 0; !again && !manager->dry_run && i < manager->n_managed; i++) {
                 const Managed *managed = &manager->managed[i];
                 Job *job;
                 int r;

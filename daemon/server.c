@@ -189,6 +189,14 @@ static int on_connection(sd_event_source *source, int listen_fd, uint32_t revent
         return 0;
 }
 
+/* Whether somebody answers there: a socket that a killed daemon left behind refuses. */
+static bool is_served(const struct sockaddr_un *address)
+{
+        _cleanup_(closep) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+        return fd >= 0 && connect(fd, (const struct sockaddr *)address, sizeof(*address)) >= 0;
+}
+
 int server_listen(Manager *manager, const char *path)
 {
         struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -198,6 +206,8 @@ int server_listen(Manager *manager, const char *path)
         if ((size_t)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path) >=
             sizeof(address.sun_path))
                 return -ENAMETOOLONG;
+        if (is_served(&address))
+                return -EADDRINUSE;
 
         server->listen_fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
         if (server->listen_fd < 0)

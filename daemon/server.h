@@ -41,7 +41,8 @@ struct Server {
 
 void server_deinit(Server *server);
 
-/* Listens on the private socket at @path, replacing what a killed daemon left there. */
+/* Listens on the private socket at @path, replacing what a killed daemon left there. -EADDRINUSE:
+ * another one runs. */
 int server_listen(Manager *manager, const char *path);
 
 /* Offers the object to a connected client. Owns @fd in any case. */

@@ -78,17 +78,24 @@ void target_forget(Targets *targets, Target *target)
         target->move_reason[0] = '\0';
 }
 
-void target_rules_changed(Target *target)
+void target_rules_changed(Targets *targets, Target *target)
 {
+        bool is_getting = target->apply && target->apply_kind == PLAN_PLACE;
+
         target->rule = NULL;
         target->rest_usec = 0;
         target->n_move_failures = 0;
         target->move_retry_usec = 0;
         target->move_reason[0] = '\0';
         for (size_t i = 0; i < target->n_mappings; i++) {
-                target->mappings[i].n_failures = 0;
-                target->mappings[i].retry_usec = 0;
-                target->mappings[i].actions = PLAN_NOTHING;
+                TargetMapping *mapping = &target->mappings[i];
+
+                mapping->n_failures = 0;
+                mapping->retry_usec = 0;
+                mapping->actions = PLAN_NOTHING;
+                if (is_getting && mapping->start < target->apply_end &&
+                    mapping->end > target->apply_start)
+                        mapping->given = targets_given(targets, &target->apply_nodes);
         }
 }
 

@@ -104,8 +104,9 @@ int target_update(Targets *targets, Target *target, Scan *scan);
 /* As of a process that runs another program: nothing that is known of its mappings holds. */
 void target_forget(Targets *targets, Target *target);
 
-/* Another policy may be for it: what has failed may be tried anew. What it was given is remembered. */
-void target_rules_changed(Target *target);
+/* Another policy may be for it: what has failed may be tried anew. What it was given is remembered, and
+ * so is what it may just be getting, from a call that nobody will hear of any more. */
+void target_rules_changed(Targets *targets, Target *target);
 
 void target_set_state(Targets *targets, TargetMapping *mapping, MappingState state,
                       const char *reason);

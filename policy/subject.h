@@ -9,7 +9,7 @@ typedef struct Subject Subject;
 /* A process, as a policy's [Match] sees it. With the start time the pid names it for ever. */
 struct Subject {
         int32_t pid;
-        uint32_t uid;        /* the real user */
+        uint32_t uid;        /* the effective user */
         uint64_t start_time; /* clock ticks since boot */
         char comm[64];
         char *cgroup; /* from the root of cgroup2: "/machine.slice/vm1.scope" */

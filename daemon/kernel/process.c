@@ -113,7 +113,7 @@ int process_user(int process_fd, uint32_t *ret_uid)
 
         /* The name, which is first, is escaped: a newline begins a field. */
         line = strstr(text, "\nUid:\t");
-        if (!line || sscanf(line, "\nUid:\t%" SCNu32, ret_uid) != 1)
+        if (!line || sscanf(line, "\nUid:\t%*u\t%" SCNu32, ret_uid) != 1)
                 return -EBADMSG;
         return 0;
 }

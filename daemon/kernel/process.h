@@ -28,7 +28,7 @@ int process_result(int process_fd, int result);
  * has any, -ESRCH for one that is exiting or a zombie. */
 int process_without_memory(int process_fd);
 
-/* The real user, from status. */
+/* The effective user, from status. */
 int process_user(int process_fd, uint32_t *ret_uid);
 
 /* The path of the executable as its mount namespace has it, without " (deleted)": an upgrade does not

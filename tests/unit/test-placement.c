@@ -309,6 +309,41 @@ RoadTest(what_we_gave_is_taken_back)
         program_end(&program);
 }
 
+static bool is_placed_soon(const Program *program)
+{
+        for (unsigned i = 0; i < 1000; i++) {
+                if (policy_of(program->pid, program->address) != VMA_POLICY_DEFAULT)
+                        return true;
+                sched_yield();
+        }
+        return false;
+}
+
+/* The answer to a call that was under way at the reload is not heard any more. */
+RoadTest(what_it_was_just_getting_is_taken_back_too)
+{
+        Program program = program_start();
+        const Target *target;
+
+        tell(&program, 'm');
+        rules_set("[Cow]\nFile=*/file\n");
+        do {
+                cr_assert_geq(sd_event_run(road.watched->event, 100000), 0);
+                target = targets_find(&road.placement->targets, program.pid);
+        } while (!target || !target->apply);
+        /* One source at a time, and a moment after each: the call is made before its answer is heard. */
+        while (!is_placed_soon(&program)) {
+                cr_assert_not_null(target->apply, "its answer was heard");
+                cr_assert_geq(sd_event_run(road.watched->event, 0), 0);
+        }
+
+        rules_set("[Cow]\nFile=*/file\nTier=default\n");
+        await_state(&program, MAPPING_SKIPPED, "Tier=default");
+        while (policy_of(program.pid, program.address) != VMA_POLICY_DEFAULT)
+                cr_assert_geq(sd_event_run(road.watched->event, 100000), 0);
+        program_end(&program);
+}
+
 RoadTest(a_child_has_it_from_its_parent)
 {
         Program program, child;
