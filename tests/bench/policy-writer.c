@@ -34,14 +34,13 @@ void run_make(char **arguments)
 
 static void say_count(const char *word, const Area *area, int node, uint64_t ns)
 {
-        size_t there, elsewhere;
+        size_t there = area_count(area, node);
 
-        area_count(area, node, &there, &elsewhere);
-        say("%s %zu %zu %llu", word, elsewhere, there, (unsigned long long)ns / 1000);
+        say("%s %zu %llu", word, area->n_pages - there, (unsigned long long)ns / 1000);
 }
 
 /* once FILE NODE: told to go it maps the file and writes to each page at once. Answers, and whenever
- * told "count" again, with copies elsewhere, those on NODE, and the microseconds that it took. */
+ * told "count" again, with the copies that are not on NODE, and the microseconds that it took. */
 void run_once(char **arguments)
 {
         int node = (int)number(arguments[1]);

@@ -118,26 +118,23 @@ Area area_map(const char *path)
         return area;
 }
 
-void area_count(const Area *area, int node, size_t *ret_there, size_t *ret_elsewhere)
+size_t area_count(const Area *area, int node)
 {
-        size_t there = 0, elsewhere = 0;
+        size_t count = 0;
 
         for (size_t first = 0; first < area->n_pages; first += COUNT_AT_ONCE) {
-                size_t left = area->n_pages - first,
-                       n = left < COUNT_AT_ONCE ? left : COUNT_AT_ONCE;
+                size_t left = area->n_pages - first;
+                size_t n = left < COUNT_AT_ONCE ? left : COUNT_AT_ONCE;
                 const void *pages[COUNT_AT_ONCE];
                 int nodes[COUNT_AT_ONCE];
 
                 for (size_t i = 0; i < n; i++)
                         pages[i] = area->words + (first + i) * WORDS;
                 expect(syscall(SYS_move_pages, 0, n, pages, NULL, nodes, 0) == 0);
-                for (size_t i = 0; i < n; i++) {
-                        there += nodes[i] == node;
-                        elsewhere += nodes[i] >= 0 && nodes[i] != node;
-                }
+                for (size_t i = 0; i < n; i++)
+                        count += nodes[i] == node;
         }
-        *ret_there = there;
-        *ret_elsewhere = elsewhere;
+        return count;
 }
 
 size_t area_wrong(const Area *area, bool written)

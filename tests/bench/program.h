@@ -63,8 +63,8 @@ uint64_t file_word(size_t page, size_t word);
 void page_write(uint64_t *words, size_t page);
 bool page_is_right(const uint64_t *words, size_t page, bool written);
 Area area_map(const char *path);
-/* How many of its pages are copies on @node, and elsewhere. */
-void area_count(const Area *area, int node, size_t *ret_there, size_t *ret_elsewhere);
+/* How many of its pages are copies on @node. (One that is just being moved is on none.) */
+size_t area_count(const Area *area, int node);
 size_t area_wrong(const Area *area, bool written);
 
 /* Times in ns, one a line. */
