@@ -50,6 +50,7 @@ void run_await(char **arguments)
         }
         times_write(arguments[3], times, n_placed);
         say("awaited %zu", n_placed);
+        await_line();
 }
 
 typedef struct Found {

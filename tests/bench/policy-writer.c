@@ -58,6 +58,7 @@ void run_once(char **arguments)
         while (strcmp(await_line(), "count") == 0)
                 say_count("counted", &area, node, took);
         say("wrong %zu", area_wrong(&area, true));
+        await_line();
 }
 
 /* Waits for input in turns in calls that a stop can make fail; counts those that did. */
@@ -108,7 +109,9 @@ void run_churn(char **arguments)
                 wrong += area_wrong(&area, true);
                 expect(munmap(area.words, CHURN_PAGES * PAGE) == 0);
         }
+        await_line();
         say("churned %zu %zu %zu", rounds, wrong, interrupted);
+        await_line();
 }
 
 typedef struct Writers {

@@ -53,7 +53,7 @@ void sleep_until(uint64_t ns);
 void sleep_ns(uint64_t ns);
 
 void say(const char *format, ...) __attribute__((format(printf, 1, 2)));
-/* The next line of standard input. The process ends with the input. */
+/* The next line of standard input. The process ends with "exit", and with the input. */
 const char *await_line(void);
 void say_ready(void);
 size_t number(const char *text);
