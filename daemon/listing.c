@@ -18,6 +18,7 @@ struct Listing {
         Placement *placement;
         sd_bus_message *call;
         sd_bus_message *reply;
+        ListingFilter filter; /* its texts are .cgroup and .file */
         char *cgroup;
         char *file;
         pid_t *pids; /* in order */
@@ -75,11 +76,15 @@ static bool is_below(const char *cgroup, const char *top)
                (cgroup[length] == '\0' || cgroup[length] == '/');
 }
 
+/* One that nobody has looked at yet may turn out to be. */
 static bool is_asked_for(const Target *target, const ListingFilter *filter)
 {
-        return target->rule && target->pid > filter->after &&
-               (filter->pid == 0 || target->pid == filter->pid) &&
-               (filter->all_users || target->subject.uid == filter->uid) &&
+        if (target->pid <= filter->after || (filter->pid != 0 && target->pid != filter->pid))
+                return false;
+        if (!target->scanned)
+                return true;
+
+        return target->rule && (filter->all_users || target->subject.uid == filter->uid) &&
                is_below(target->subject.cgroup, filter->cgroup);
 }
 
@@ -90,7 +95,7 @@ static int compare_pids(const void *a, const void *b)
         return (*left > *right) - (*left < *right);
 }
 
-static int pids_collect(Listing *listing, const ListingFilter *filter)
+static int pids_collect(Listing *listing)
 {
         const Targets *targets = &listing->placement->targets;
 
@@ -99,7 +104,7 @@ static int pids_collect(Listing *listing, const ListingFilter *filter)
                 return -ENOMEM;
 
         for (const Target *target = targets->by_pid; target; target = target->hh.next)
-                if (is_asked_for(target, filter))
+                if (is_asked_for(target, &listing->filter))
                         listing->pids[listing->n_pids++] = target->pid;
         qsort(listing->pids, listing->n_pids, sizeof(*listing->pids), compare_pids);
         return 0;
@@ -147,7 +152,7 @@ static int target_list(Listing *listing, Target *target)
         if (target->scanned_usec + FRESH_USEC < placement_now(listing->placement) &&
             placement_look(listing->placement, target) == -ESRCH)
                 return 0;
-        if (!target->rule)
+        if (!target->rule || !is_asked_for(target, &listing->filter))
                 return 0;
 
         for (size_t i = 0; r >= 0 && i < target->n_mappings; i++) {
@@ -215,8 +220,14 @@ static int listing_new(Placement *placement, sd_bus_message *call, const Listing
         listing->file = strdup(filter->file);
         if (!listing->cgroup || !listing->file)
                 return -ENOMEM;
+        listing->filter = *filter;
+        listing->filter.cgroup = listing->cgroup;
+        listing->filter.file = listing->file;
 
-        r = pids_collect(listing, filter);
+        /* Also processes that no event told of; a walk over all cgroups is not for everybody. */
+        if (filter->all_users && filter->after == 0)
+                placement_sweep(placement);
+        r = pids_collect(listing);
         if (r >= 0)
                 r = sd_bus_message_new_method_return(call, &listing->reply);
         if (r >= 0)

@@ -11,9 +11,9 @@
 #define MOVE_RETRY_FIRST_USEC UINT64_C(1000000)
 #define MOVE_RETRY_LAST_USEC  UINT64_C(300000000)
 
-/* One relocation moves what this much time's MoveRate= allows, so that another process gets its
- * turn. */
-#define MOVE_TURN_SEC 1u
+/* A relocation is worth its start, of a process and of the kernel's engine, when so much of a second's
+ * MoveRate= may be moved: an eighth. */
+#define MOVE_LEAST(rate) ((rate) / 8u)
 
 static void moving_start(Placement *placement);
 
@@ -189,11 +189,11 @@ static uint64_t allowance(Placement *placement, const Target *target, uint64_t *
         if (!cgroup)
                 return 0;
         bucket_fill(&cgroup->moves, rate, placement_now(placement));
-        *ret_wait_usec = bucket_wait_usec(&cgroup->moves, UINT64_MAX);
-        if (bucket_level(&cgroup->moves) == 0)
+        *ret_wait_usec = bucket_wait_usec(&cgroup->moves, MOVE_LEAST(rate));
+        if (*ret_wait_usec > 0)
                 return 0;
 
-        bytes = rate < UINT64_MAX / MOVE_TURN_SEC ? rate * MOVE_TURN_SEC : UINT64_MAX;
+        bytes = bucket_level(&cgroup->moves);
         if (nodeset_first_common(&target->intent.nodes, &placement->tiers.cheap) >= 0 &&
             cgroup_account_left(cgroup) < bytes)
                 bytes = cgroup_account_left(cgroup);
