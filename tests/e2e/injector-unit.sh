@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# lab: kernels=6.1,6.12,7.3 packages=python3 timeout=300
+# lab: kernels=6.12 packages=python3 timeout=300
 #
 # The injector as systemd runs it: started by its socket, for root alone, locked in memory, out of the
 # OOM killer's reach and under no seccomp filter of its own; whoever is killed or stopped around it, no

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# lab: kernels=6.1,6.12,7.3 packages=gcc,jq,libc6-dev timeout=400
+# lab: kernels=6.12 packages=gcc,jq,libc6-dev timeout=400
 #
 # Much of everything: threads, mappings, mappings a second, processes. All are placed, nobody is harmed,
 # and the daemon answers meanwhile.

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# lab: kernels=6.1,6.12,7.3 packages=gcc,jq,libc6-dev timeout=300
+# lab: kernels=6.12 packages=gcc,jq,libc6-dev timeout=300
 #
 # The daemon is killed at any moment, and stopped: the programs go on, and all are placed by the next.
 
