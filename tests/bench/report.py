@@ -15,7 +15,7 @@ SECTIONS = [
     ('Writing at once',
      '''A static program that knows nothing of daxtierd maps 256 MiB of a DAX file and writes to every
 page at once, so that nobody can have been there before. *At once* is what was in DRAM when the last
-page was written; *ever* is what was moved from there since, and what is left. The baseline is the
+page was written and they were counted; *ever* is what was moved from there since, and what is left. The baseline is the
 same program without a policy; medians of five by turns. *policy-after* is how long these waited for
 their policy: the program maps as soon as it runs.''',
      ('written-at-once',)),
