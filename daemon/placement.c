@@ -13,9 +13,11 @@
 #include "policy/macro.h"
 #include "policy/match.h"
 
-/* Looking at one process is not to take more than this part of the time. */
-#define REST_FACTOR   20u
-#define REST_MAX_USEC UINT64_C(1000000)
+/* Looking at one process is not to take more than this part of the time, beyond what a few looks in a
+ * row take: a process that has just begun maps one thing after the other, and waits for none. */
+#define REST_FACTOR    20u
+#define REST_FREE_USEC UINT64_C(100000)
+#define REST_MAX_USEC  UINT64_C(1000000)
 
 /* So many routine looks in a row may only compare fingerprints. A real one finds, too, where copies
  * have gone since: after a node was full, say. */
@@ -124,10 +126,23 @@ void placement_remove(Placement *placement, Target *target)
         targets_remove(&placement->targets, target);
 }
 
+/* What a look took is owed, and paid off by time; who owes too much rests. */
+static void look_charge(Target *target, uint64_t begun, uint64_t ended)
+{
+        uint64_t paid = (begun - target->scanned_usec) / REST_FACTOR, rest = 0;
+
+        target->owed_usec = target->owed_usec > paid ? target->owed_usec - paid : 0;
+        target->owed_usec += ended - begun;
+        target->scanned_usec = ended;
+        if (target->owed_usec > REST_FREE_USEC)
+                rest = (target->owed_usec - REST_FREE_USEC) * REST_FACTOR;
+        target->rest_usec = ended + (rest < REST_MAX_USEC ? rest : REST_MAX_USEC);
+}
+
 int placement_look(Placement *placement, Target *target)
 {
         _cleanup_(scan_deinit) Scan scan = {};
-        uint64_t begun = clock_usec(), took;
+        uint64_t begun = clock_usec();
         int r;
 
         placement->account.scans++;
@@ -140,11 +155,7 @@ int placement_look(Placement *placement, Target *target)
                 return r;
         }
 
-        target->scanned_usec = clock_usec();
-        took = target->scanned_usec - begun;
-        target->rest_usec =
-                target->scanned_usec +
-                (took < REST_MAX_USEC / REST_FACTOR ? took * REST_FACTOR : REST_MAX_USEC);
+        look_charge(target, begun, clock_usec());
         if (r < 0) {
                 log_event(LOG_DEBUG, NULL, NULL, r, "Cannot look at process %d: %s", target->pid,
                           strerror(-r));

@@ -62,6 +62,7 @@ struct Target {
         uint64_t fingerprint;   /* process_fingerprint() at the last routine look; 0: none yet */
         unsigned n_skipped;     /* routine looks since the last real one */
         uint64_t scanned_usec;
+        uint64_t owed_usec;  /* time that looks took, less what has been paid off since */
         uint64_t rest_usec;  /* do not look before: looking shall not become all we do */
         uint64_t heard_ns;   /* the oldest new mapping that was not looked at yet; 0: none */
         uint64_t placing_ns; /* the same, of what is being placed now */

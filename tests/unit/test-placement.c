@@ -248,6 +248,25 @@ RoadTest(a_new_mapping_gets_its_policy)
         await_forgotten(program.pid);
 }
 
+RoadTest(a_few_looks_in_a_row_are_free_and_many_are_not)
+{
+        Program program;
+        Target *target;
+
+        rules_set("[Cow]\nFile=*/file\n");
+        program = program_start();
+        tell(&program, 'm');
+        await_state(&program, MAPPING_PLACED, "");
+        target = targets_find(&road.placement->targets, program.pid);
+        cr_assert_leq(target->rest_usec, target->scanned_usec, "the next mapping would wait");
+
+        for (unsigned i = 0; i < 1000000 && target->rest_usec <= target->scanned_usec; i++)
+                cr_assert_eq(placement_look(road.placement, target), 0);
+        cr_assert_gt(target->rest_usec, target->scanned_usec);
+        cr_assert_leq(target->rest_usec, target->scanned_usec + 1000000);
+        program_end(&program);
+}
+
 RoadTest(a_policy_that_comes_later_finds_what_is_there)
 {
         Program program = program_start();
