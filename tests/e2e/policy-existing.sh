@@ -24,6 +24,7 @@ written() {
 
 # A neighbour in a cgroup of its own has anonymous memory in DRAM, as cold as can be.
 moved() {
+        local all cheap
         target_start neighbour /daxtest/neighbour "$TARGET" -
         target_map neighbour "map $PAGES"
         ask neighbour write written
@@ -43,7 +44,10 @@ moved() {
         echo "4 threads that wrote meanwhile: ${REPLY#joined, }"
         ask busy check ok
         ask idle check ok
-        expect_copies neighbour "$PAGES 0"
+        # Its mapping may have become one with another beside it.
+        read -r all cheap <<<"$(copies neighbour)"
+        ((all >= PAGES)) || fail "the neighbour has $all pages of $PAGES"
+        expect_equal "the neighbour's pages on the cheap node" 0 "$cheap"
         ask neighbour check ok
         # What a pass left behind would go on moving.
         ! can_move || expect_equal "kdamonds left" 0 "$(cat "$KDAMONDS/nr_kdamonds")"
