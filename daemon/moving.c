@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "daemon/log.h"
 #include "daemon/placement.h"
@@ -49,9 +50,11 @@ static uint64_t retry_after(unsigned n_failures)
         return usec < MOVE_RETRY_LAST_USEC ? usec : MOVE_RETRY_LAST_USEC;
 }
 
-static void note_moved(Placement *placement, const Target *target, const RelocateResult *result)
+/* What was moved counts, whoever still wants it. */
+static void note_moved(Placement *placement, const Relocation *relocation)
 {
-        CgroupAccount *cgroup = account_find(&placement->account, target->subject.cgroup);
+        const RelocateResult *result = &relocation->result;
+        CgroupAccount *cgroup = account_find(&placement->account, relocation->request.cgroup);
 
         for (size_t i = 0; i < RELOCATE_ENGINES; i++)
                 placement->account.moved_bytes[i] += result->moved_by[i];
@@ -61,34 +64,41 @@ static void note_moved(Placement *placement, const Target *target, const Relocat
         /* Spent before it is filled up again: the time that it took was earning, too. */
         if (cgroup) {
                 bucket_take(&cgroup->moves, result->moved_bytes);
-                bucket_fill(&cgroup->moves, target->rule->limits.move_rate,
-                            placement_now(placement));
+                bucket_fill(&cgroup->moves, relocation->request.rate, placement_now(placement));
         }
 
         log_event(LOG_DEBUG, NULL, NULL, result->error,
-                  "Process %d (%s): moved %" PRIu64 " bytes by %s, %" PRIu64 " left: %s",
-                  target->pid, target->subject.comm, result->moved_bytes,
-                  engine_name(result->engine), result->left_bytes,
-                  result->reason[0] != '\0' ? result->reason : "all done");
+                  "Process %d: moved %" PRIu64 " bytes by %s, %" PRIu64 " left: %s",
+                  relocation->request.pid, result->moved_bytes, engine_name(result->engine),
+                  result->left_bytes, result->reason[0] != '\0' ? result->reason : "all done");
 }
 
+static void move_failed(Placement *placement, Target *target, const char *reason)
+{
+        target->n_move_failures++;
+        target->move_retry_usec = placement_now(placement) + retry_after(target->n_move_failures);
+        snprintf(target->move_reason, sizeof(target->move_reason), "%s", reason);
+}
+
+/* One that moved nothing is not begun again at once, whatever it says of itself: killed each time, or
+ * with less left of a limit than a page, it would be begun for ever. */
 static void target_moved(Placement *placement, Target *target, const RelocateResult *result)
 {
+        bool has_ended =
+                result->error >= 0 || result->error == -EINTR || result->error == -ECANCELED;
+
         target->is_moving = false;
         if (!target->rule)
                 return; /* it was moved to another cgroup meanwhile */
 
-        note_moved(placement, target, result);
-        if (result->error >= 0 || result->error == -EINTR || result->error == -ECANCELED) {
+        if (has_ended && result->moved_bytes > 0) {
                 target->n_move_failures = 0;
                 target->move_retry_usec = 0;
-        } else if (result->error != -ESRCH) {
-                target->n_move_failures++;
-                target->move_retry_usec =
-                        placement_now(placement) + retry_after(target->n_move_failures);
-                snprintf(target->move_reason, sizeof(target->move_reason), "%s",
-                         result->reason[0] != '\0' ? result->reason : strerror(-result->error));
-        }
+        } else
+                move_failed(placement, target,
+                            result->reason[0] != '\0' ? result->reason
+                            : result->error < 0       ? strerror(-result->error)
+                                                      : "Nothing was moved; it is tried again.");
         placement_due(placement, target, 0);
 }
 
@@ -112,6 +122,7 @@ static void on_relocated(Relocation *relocation, void *userdata)
         placement->relocating = NULL;
         if (relocation->result.error == -ECANCELED) /* killed: it could put nothing back */
                 recover();
+        note_moved(placement, relocation);
         if (target)
                 target_moved(placement, target, &relocation->result);
         relocation_free(relocation);
@@ -184,7 +195,8 @@ static uint64_t allowance(Placement *placement, const Target *target, uint64_t *
 {
         CgroupAccount *cgroup =
                 account_cgroup(&placement->account, target->subject.cgroup, &target->rule->limits);
-        uint64_t rate = target->rule->limits.move_rate, bytes;
+        uint64_t rate = target->rule->limits.move_rate, page = (uint64_t)sysconf(_SC_PAGESIZE);
+        uint64_t bytes;
 
         if (!cgroup)
                 return 0;
@@ -193,7 +205,10 @@ static uint64_t allowance(Placement *placement, const Target *target, uint64_t *
         if (*ret_wait_usec > 0)
                 return 0;
 
+        /* Of a page less than the whole cannot be moved: the next one then waits for longer. */
         bytes = bucket_level(&cgroup->moves);
+        if (bytes < page)
+                bytes = page;
         if (nodeset_first_common(&target->intent.nodes, &placement->tiers.cheap) >= 0 &&
             cgroup_account_left(cgroup) < bytes)
                 bytes = cgroup_account_left(cgroup);
@@ -245,11 +260,14 @@ static void moving_start(Placement *placement)
                 queue_remove(placement, i--);
                 if (bytes > 0)
                         r = relocation_begin(placement, target, bytes);
-                if (r < 0)
-                        log_event(LOG_WARNING, NULL, NULL, r, "Cannot start to move copies: %s",
-                                  strerror(-r));
                 if (!placement->relocation)
                         target->is_moving = false;
+                if (r < 0) {
+                        log_event(LOG_WARNING, NULL, NULL, r, "Cannot start to move copies: %s",
+                                  strerror(-r));
+                        move_failed(placement, target, "Moving copies could not be started.");
+                        placement_due(placement, target, 0);
+                }
         }
 
         if (!placement->relocation && soonest != UINT64_MAX)
@@ -268,6 +286,8 @@ void target_move(Placement *placement, Target *target)
 
 void target_stop_moving(Placement *placement, Target *target)
 {
+        if (!target->is_moving)
+                return;
         if (placement->relocating == target) {
                 placement->relocating = NULL;
                 relocation_cancel(placement->relocation);

@@ -41,12 +41,6 @@ static void mapping_decide(Placement *placement, Target *target, TargetMapping *
 {
         unsigned actions = plan->actions;
 
-        if ((actions & (PLAN_PLACE | PLAN_RELEASE)) && mapping->retry_usec > now_usec) {
-                /* As it was left by the failure. */
-                mapping->actions = actions & PLAN_MOVE;
-                placement_due(placement, target, mapping->retry_usec - now_usec);
-                return;
-        }
         if ((actions & PLAN_MOVE) && target->move_retry_usec > now_usec) {
                 actions &= ~(unsigned)PLAN_MOVE;
                 placement_due(placement, target, target->move_retry_usec - now_usec);
@@ -56,6 +50,12 @@ static void mapping_decide(Placement *placement, Target *target, TargetMapping *
                                          target->move_reason);
                         return;
                 }
+        }
+        if ((actions & (PLAN_PLACE | PLAN_RELEASE)) && mapping->retry_usec > now_usec) {
+                /* As it was left by the failure. */
+                mapping->actions = actions & PLAN_MOVE;
+                placement_due(placement, target, mapping->retry_usec - now_usec);
+                return;
         }
 
         mapping->actions = actions;

@@ -36,8 +36,21 @@ static void rules_set(const char *more)
         cr_assert_eq(placement_set_rules(road.placement, rules, 1), 0);
 }
 
-static void on_no_relocation(const RelocateRequest *request, int result_fd)
+/* How often relocations were begun, and how the next one ends: seen by their processes, too. */
+typedef struct Moves {
+        unsigned n_begun;
+        uint64_t bytes_max; /* as the last one was asked */
+        RelocateResult result;
+} Moves;
+
+static Moves *moves;
+
+static void on_relocation(const RelocateRequest *request, int result_fd)
 {
+        moves->n_begun++;
+        moves->bytes_max = request->bytes_max;
+        if (write(result_fd, &moves->result, sizeof(moves->result)) != sizeof(moves->result))
+                _exit(EIO);
 }
 
 /* Once it has answered it can be ended in good order. */
@@ -53,7 +66,7 @@ static void injector_await(void)
 
 static void setup(void)
 {
-        PlacementHost host = { .relocate = on_no_relocation };
+        PlacementHost host = { .relocate = on_relocation };
         Tiers tiers = {};
         sigset_t mask;
 
@@ -61,6 +74,9 @@ static void setup(void)
         sigaddset(&mask, SIGCHLD);
         sigprocmask(SIG_BLOCK, &mask, NULL);
 
+        moves = mmap(NULL, sizeof(*moves), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+                     0);
+        cr_assert_neq(moves, MAP_FAILED);
         road.watched = watched_new();
         road.watched->watch = watch_free(road.watched->watch);
         group_make(road.watched, "");
@@ -459,5 +475,69 @@ RoadTest(a_tier_that_goes_and_comes)
         placement_set_tiers(road.placement, &again);
         await_state(&program, MAPPING_PLACED, "");
         cr_assert_eq(policy_of(program.pid, program.address), VMA_POLICY_PREFERRED);
+        program_end(&program);
+}
+
+/* Runs the loop for so long, whatever happens. */
+static void run_for(unsigned milliseconds)
+{
+        uint64_t now, end;
+
+        cr_assert_geq(sd_event_now(road.watched->event, CLOCK_MONOTONIC, &now), 0);
+        for (end = now + milliseconds * UINT64_C(1000); now < end;) {
+                cr_assert_geq(sd_event_run(road.watched->event, end - now), 0);
+                cr_assert_geq(sd_event_now(road.watched->event, CLOCK_MONOTONIC, &now), 0);
+        }
+}
+
+/* A program whose copies are not where they should be, and cannot be: there is no such node. */
+static Program misplaced_start(const char *limits)
+{
+        Program program;
+        Tiers tiers = {};
+        char text[128];
+
+        nodeset_add(&tiers.cheap, 1);
+        placement_set_tiers(road.placement, &tiers);
+        program = program_start();
+        tell(&program, 'm');
+        tell(&program, 'w');
+        snprintf(text, sizeof(text), "%s[Cow]\nFile=*/file\n", limits);
+        rules_set(text);
+        return program;
+}
+
+/* Neither can the mapping be given its policy, nor can its copies be moved. */
+RoadTest(what_cannot_be_moved_is_tried_less_and_less_often)
+{
+        Program program;
+
+        moves->result.error = -EOPNOTSUPP;
+        program = misplaced_start("");
+        await_state(&program, MAPPING_FAILED, "none of the tier's nodes");
+        run_for(1200);
+        cr_expect_geq(moves->n_begun, 1);
+        cr_expect_leq(moves->n_begun, 2);
+        program_end(&program);
+}
+
+RoadTest(a_move_that_moves_nothing_is_not_begun_again_at_once)
+{
+        Program program = misplaced_start("");
+
+        run_for(900);
+        cr_expect_eq(moves->n_begun, 1);
+        program_end(&program);
+}
+
+RoadTest(even_the_slowest_rate_moves_a_page)
+{
+        Program program;
+
+        moves->result.moved_bytes = 4096;
+        program = misplaced_start("MoveRate=8K\n");
+        run_for(300);
+        cr_expect_eq(moves->n_begun, 1);
+        cr_expect_eq(moves->bytes_max, 4096);
         program_end(&program);
 }
