@@ -2,7 +2,6 @@
 #include "daemon/apply.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <sys/epoll.h>
 
 #include "daemon/injection.h"
@@ -14,6 +13,7 @@ struct Apply {
         InjectRequest request;
         apply_done_fn done; /* NULL: cancelled */
         void *userdata;
+        bool sent;
         Apply *next; /* in the queue */
 };
 
@@ -148,6 +148,7 @@ static int on_kick(sd_event_source *source, void *userdata)
 
                 r = connection_send(connection, &apply->request);
                 if (r >= 0) {
+                        apply->sent = true;
                         connection->apply = apply;
                         continue;
                 }
@@ -229,6 +230,15 @@ int apply_start(Applier *applier, const InjectRequest *request, apply_done_fn do
         applier->last = &apply->next;
         *ret_apply = apply;
         return 0;
+}
+
+bool apply_withdraw(Apply *apply)
+{
+        if (apply->sent)
+                return false;
+
+        apply_cancel(apply);
+        return true;
 }
 
 void apply_cancel(Apply *apply)

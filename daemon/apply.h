@@ -4,6 +4,7 @@
 /* Has the injector make calls in targets: a few at a time, never two in one process, without
  * waiting. */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <systemd/sd-event.h>
 
@@ -30,6 +31,9 @@ void applier_freep(Applier **applier);
  * caller has at most one for each process. */
 int apply_start(Applier *applier, const InjectRequest *request, apply_done_fn done, void *userdata,
                 Apply **ret_apply);
+
+/* Takes a call back that nobody has begun with; then true, and the Apply is gone. */
+bool apply_withdraw(Apply *apply);
 
 /* The caller is not interested any more. What was sent is still done. */
 void apply_cancel(Apply *apply);

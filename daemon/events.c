@@ -43,15 +43,18 @@ static void on_fork(Placement *placement, const WatchEvent *event)
         if (!parent || (parent->scanned && (!parent->rule || parent->n_mappings == 0)))
                 return;
         child = placement_target(placement, event->pid);
-        if (child)
-                placement_due(placement, child, SETTLE_USEC);
+        if (!child)
+                return;
+        if (!child->scanned && child != parent)
+                (void)target_inherit(&placement->targets, child, parent);
+        placement_due(placement, child, SETTLE_USEC);
 }
 
 static void on_exec(Placement *placement, const WatchEvent *event)
 {
         Target *target = targets_find(&placement->targets, event->pid);
 
-        if (target && target->scanned) {
+        if (target) {
                 apply_cancel(TAKE_PTR(target->apply));
                 target_stop_moving(placement, target);
                 target_forget(&placement->targets, target);

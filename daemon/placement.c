@@ -272,8 +272,9 @@ int placement_set_rules(Placement *placement, Rule *rules, size_t n_rules)
 
         for (Target *target = placement->targets.by_pid; target; target = target->hh.next) {
                 target_stop_moving(placement, target);
-                target_rules_changed(&placement->targets, target);
-                apply_cancel(TAKE_PTR(target->apply));
+                if (target->apply && apply_withdraw(target->apply))
+                        target->apply = NULL;
+                target_rules_changed(target);
         }
 
         rules_free(placement->rules, placement->n_rules);

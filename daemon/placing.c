@@ -76,7 +76,8 @@ void target_plan(Placement *placement, Target *target, const Scan *scan, uint64_
                 Placed placed = {
                         .policy = seen->policy,
                         .policy_nodes = &seen->policy_nodes,
-                        .given = mapping->given,
+                        .given = mapping->given ? &mapping->given->nodes : NULL,
+                        .given_strict = mapping->given && mapping->given->strict,
                         .cow_bytes = mapping->cow_bytes,
                         .wanted_bytes = mapping->wanted_bytes,
                 };
@@ -120,15 +121,22 @@ static void for_range(Target *target, uint64_t start, uint64_t end,
                         fn(placement, target, &target->mappings[i]);
 }
 
+/* What the call gave it. */
+static void mapping_given(Placement *placement, Target *target, TargetMapping *mapping)
+{
+        mapping->given = target->apply_kind == PLAN_PLACE
+                                 ? targets_given(&placement->targets, &target->apply_nodes,
+                                                 target->apply_strict)
+                                 : NULL;
+}
+
 static void mapping_done(Placement *placement, Target *target, TargetMapping *mapping)
 {
-        bool placed = target->apply_kind == PLAN_PLACE;
-
+        mapping_given(placement, target, mapping);
         mapping->actions &= ~(unsigned)(PLAN_PLACE | PLAN_RELEASE);
         mapping->n_failures = 0;
         mapping->retry_usec = 0;
-        mapping->given = placed ? targets_given(&placement->targets, &target->apply_nodes) : NULL;
-        if (placed && !(mapping->actions & PLAN_MOVE))
+        if (target->apply_kind == PLAN_PLACE && !(mapping->actions & PLAN_MOVE))
                 target_set_state(&placement->targets, mapping, MAPPING_PLACED, "");
 }
 
@@ -243,6 +251,16 @@ static void on_applied(const InjectOutcome *outcome, int error, void *userdata)
 
         target->apply = NULL;
         placement->injector_error = outcome ? 0 : error;
+        /* It may have been made, or was, by a policy that is gone: to be taken off, perhaps. */
+        if ((!outcome && error == -EPIPE && target->apply_kind == PLAN_PLACE) ||
+            (target->apply_outdated && outcome && outcome->error == 0 && outcome->result == 0))
+                for_range(target, target->apply_start, target->apply_end, mapping_given, placement);
+        if (target->apply_outdated) {
+                if (outcome)
+                        note_applied(placement, target, outcome);
+                placement_due(placement, target, 0);
+                return;
+        }
         if (!outcome) {
                 placement->account.injections_failed++;
                 target_failed(placement, target,
@@ -335,6 +353,8 @@ static int apply_begin(Placement *placement, Target *target, const TargetMapping
 
         target->apply_kind = first->actions & PLAN_PLACE ? PLAN_PLACE : PLAN_RELEASE;
         target->apply_nodes = target->intent.nodes;
+        target->apply_strict = target->intent.cow->strict;
+        target->apply_outdated = false;
         target->apply_start = first->start;
         target->apply_end = last->end;
         if (target->apply_kind == PLAN_PLACE)

@@ -78,11 +78,11 @@ void target_forget(Targets *targets, Target *target)
         target->move_reason[0] = '\0';
 }
 
-void target_rules_changed(Targets *targets, Target *target)
+void target_rules_changed(Target *target)
 {
-        bool is_getting = target->apply && target->apply_kind == PLAN_PLACE;
-
         target->rule = NULL;
+        target->intent = (Intent){};
+        target->apply_outdated = target->apply != NULL;
         target->rest_usec = 0;
         target->n_move_failures = 0;
         target->move_retry_usec = 0;
@@ -93,9 +93,6 @@ void target_rules_changed(Targets *targets, Target *target)
                 mapping->n_failures = 0;
                 mapping->retry_usec = 0;
                 mapping->actions = PLAN_NOTHING;
-                if (is_getting && mapping->start < target->apply_end &&
-                    mapping->end > target->apply_start)
-                        mapping->given = targets_given(targets, &target->apply_nodes);
         }
 }
 
@@ -108,26 +105,28 @@ void target_set_state(Targets *targets, TargetMapping *mapping, MappingState sta
         mapping->reason = reason;
 }
 
-const NodeSet *targets_given(Targets *targets, const NodeSet *nodes)
+const Given *targets_given(Targets *targets, const NodeSet *nodes, bool strict)
 {
         Given *given;
 
         for (given = targets->given; given; given = given->next)
-                if (nodeset_equal(&given->nodes, nodes))
-                        return &given->nodes;
+                if (given->strict == strict && nodeset_equal(&given->nodes, nodes))
+                        return given;
 
         given = malloc(sizeof(*given));
         if (!given)
                 return NULL;
-        *given = (Given){ .nodes = *nodes, .next = targets->given };
+        *given = (Given){ .nodes = *nodes, .strict = strict, .next = targets->given };
         targets->given = given;
-        return &given->nodes;
+        return given;
 }
 
-/* Whether it is still the same mapping, however much of it was unmapped or added at its end. */
+/* Whether it is still the same mapping or a part of it, however much was unmapped, or added at its end:
+ * where part of one is protected in another way the kernel makes several of it. */
 static bool is_same(const TargetMapping *old, const Mapping *seen)
 {
-        return old->start == seen->start && old->offset == seen->offset &&
+        return old->start <= seen->start && seen->start < old->end &&
+               seen->start - old->start == seen->offset - old->offset &&
                old->inode == seen->inode && old->dev_major == seen->dev_major &&
                old->dev_minor == seen->dev_minor;
 }
@@ -158,6 +157,36 @@ static void mapping_keep(TargetMapping *mapping, const TargetMapping *old)
         mapping->reason = old->reason;
 }
 
+int target_inherit(Targets *targets, Target *child, const Target *parent)
+{
+        TargetMapping *mappings = calloc(parent->n_mappings + 1, sizeof(*mappings));
+        size_t n = 0;
+
+        if (!mappings)
+                return -ENOMEM;
+
+        for (const TargetMapping *of = parent->mappings; of < parent->mappings + parent->n_mappings;
+             of++)
+                if (of->given)
+                        mappings[n++] = (TargetMapping){
+                                .start = of->start,
+                                .end = of->end,
+                                .offset = of->offset,
+                                .inode = of->inode,
+                                .dev_major = of->dev_major,
+                                .dev_minor = of->dev_minor,
+                                .state = MAPPING_PLACING,
+                                .reason = "",
+                                .given = of->given,
+                        };
+
+        mappings_drop(targets, child);
+        child->mappings = mappings;
+        child->n_mappings = n;
+        targets->totals[MAPPING_PLACING] += n;
+        return 0;
+}
+
 int target_update(Targets *targets, Target *target, Scan *scan)
 {
         TargetMapping *mappings = NULL;
@@ -177,7 +206,7 @@ int target_update(Targets *targets, Target *target, Scan *scan)
 
                 mappings[i].state = MAPPING_PLACING;
                 mappings[i].reason = "";
-                while (at < target->n_mappings && target->mappings[at].start < seen->start)
+                while (at < target->n_mappings && target->mappings[at].end <= seen->start)
                         at++;
                 if (at < target->n_mappings && is_same(&target->mappings[at], seen))
                         mapping_keep(&mappings[i], &target->mappings[at]);

@@ -18,9 +18,10 @@ typedef struct Target Target;
 typedef struct TargetMapping TargetMapping;
 typedef struct Targets Targets;
 
-/* Node sets that mappings were given: few, and shared by all that have them. */
+/* Policies that mappings were given: few, and shared by all that have them. */
 struct Given {
         NodeSet nodes;
+        bool strict;
         Given *next;
 };
 
@@ -35,11 +36,11 @@ struct TargetMapping {
         char *file;
         MappingKind kind;
         MappingState state;
-        const char *reason;   /* a sentence, of static storage; "" */
-        const NodeSet *given; /* what we gave it; NULL: nothing */
-        unsigned actions;     /* PlanAction: yet to be done */
-        unsigned n_failures;  /* in a row, of giving it its policy */
-        uint64_t retry_usec;  /* not before; CLOCK_MONOTONIC */
+        const char *reason;  /* a sentence, of static storage or .move_reason; "" */
+        const Given *given;  /* what we gave it; NULL: nothing */
+        unsigned actions;    /* PlanAction: yet to be done */
+        unsigned n_failures; /* in a row, of giving it its policy */
+        uint64_t retry_usec; /* not before; CLOCK_MONOTONIC */
         uint64_t cow_bytes;
         uint64_t cheap_bytes;
         uint64_t fast_bytes;
@@ -71,7 +72,9 @@ struct Target {
         struct Apply *apply;         /* a call that is being made in it: */
         PlanAction apply_kind;       /* PLAN_PLACE or PLAN_RELEASE, */
         NodeSet apply_nodes;
+        bool apply_strict;
         uint64_t apply_start, apply_end; /* of what is mapped there */
+        bool apply_outdated;             /* it is of a policy that is no longer in force */
         bool was_applied;                /* one was, since the last look */
         bool is_moving;                  /* its copies are being moved, or wait for that */
         unsigned n_move_failures;
@@ -102,15 +105,18 @@ void targets_remove(Targets *targets, Target *target);
  * gave it above all, stays. A process of another start time keeps nothing. */
 int target_update(Targets *targets, Target *target, Scan *scan);
 
+/* To a child that nobody has looked at: its parent's mappings, with what these were given. */
+int target_inherit(Targets *targets, Target *child, const Target *parent);
+
 /* As of a process that runs another program: nothing that is known of its mappings holds. */
 void target_forget(Targets *targets, Target *target);
 
-/* Another policy may be for it: what has failed may be tried anew. What it was given is remembered, and
- * so is what it may just be getting, from a call that nobody will hear of any more. */
-void target_rules_changed(Targets *targets, Target *target);
+/* Another policy may be for it: what has failed may be tried anew. What it was given is remembered; a
+ * call that is being made is still heard of, as outdated. */
+void target_rules_changed(Target *target);
 
 void target_set_state(Targets *targets, TargetMapping *mapping, MappingState state,
                       const char *reason);
 
-/* @nodes in lasting storage. NULL: out of memory. */
-const NodeSet *targets_given(Targets *targets, const NodeSet *nodes);
+/* The one like this. NULL: out of memory. */
+const Given *targets_given(Targets *targets, const NodeSet *nodes, bool strict);

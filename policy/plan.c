@@ -33,12 +33,10 @@ static bool policy_means(const Placed *placed, const NodeSet *nodes, bool strict
                !nodeset_is_empty(placed->policy_nodes) && is_subset(placed->policy_nodes, nodes);
 }
 
-/* Whether it is still the one that we gave it, prefer or bind. */
+/* Whether it is still the one that we gave it. */
 static bool is_ours(const Placed *placed)
 {
-        return placed->given &&
-               (placed->policy == VMA_POLICY_PREFERRED || placed->policy == VMA_POLICY_BIND) &&
-               is_subset(placed->policy_nodes, placed->given);
+        return placed->given && policy_means(placed, placed->given, placed->given_strict);
 }
 
 /* Not to have our policy, for @reason; copies stay where they are. */

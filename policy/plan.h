@@ -62,6 +62,7 @@ struct Placed {
         VmaPolicy policy;
         const NodeSet *policy_nodes;
         const NodeSet *given; /* the nodes that we gave it at another time; NULL: we did not */
+        bool given_strict;    /* and bound it to them */
         uint64_t cow_bytes;
         uint64_t wanted_bytes; /* of these: on .nodes, or in swap, where no node has them */
 };

@@ -112,7 +112,8 @@ typedef struct Program {
         uint64_t address;
 } Program;
 
-/* Commands of one letter: m(ap), w(rite), b(ind to node 0), f(ork, and be the parent), e(xec), u(nmap).
+/* Commands of one letter: m(ap), w(rite), b(ind to node 0), f(ork, and be the parent), e(xec), u(nmap),
+ * p(rotect the second half).
  * Answers each with the mapping's address. */
 static void obey(int in, int out)
 {
@@ -129,6 +130,8 @@ static void obey(int in, int out)
                         memset(address, 1, LENGTH);
                 if (command == 'b' &&
                     syscall(SYS_mbind, address, LENGTH, MPOL_BIND, &node0, 64, 0) < 0)
+                        _exit(1);
+                if (command == 'p' && mprotect(address + LENGTH / 2, LENGTH / 2, PROT_READ) < 0)
                         _exit(1);
                 if (command == 'u')
                         munmap(address, LENGTH);
@@ -244,6 +247,28 @@ static VmaPolicy policy_of(pid_t pid, uint64_t address)
         cr_assert_eq(process_open(proc_fd, pid, &process_fd), 0);
         cr_assert_eq(mapping_find(process_fd, address, &mapping), 0);
         return mapping.policy;
+}
+
+static void await_policy(pid_t pid, uint64_t address, VmaPolicy policy)
+{
+        const time_t end = time(NULL) + 20;
+
+        while (policy_of(pid, address) != policy) {
+                cr_assert_leq(time(NULL), end, "process %d, %d", pid, policy_of(pid, address));
+                cr_assert_geq(sd_event_run(road.watched->event, 100000), 0);
+        }
+}
+
+/* Runs the loop for so long, whatever happens. */
+static void run_for(unsigned milliseconds)
+{
+        uint64_t now, end;
+
+        cr_assert_geq(sd_event_now(road.watched->event, CLOCK_MONOTONIC, &now), 0);
+        for (end = now + milliseconds * UINT64_C(1000); now < end;) {
+                cr_assert_geq(sd_event_run(road.watched->event, end - now), 0);
+                cr_assert_geq(sd_event_now(road.watched->event, CLOCK_MONOTONIC, &now), 0);
+        }
 }
 
 #define RoadTest(name) Test(placement, name, .init = setup, .fini = teardown, .timeout = 60)
@@ -379,6 +404,75 @@ RoadTest(what_it_was_just_getting_is_taken_back_too)
         program_end(&program);
 }
 
+/* SIGSTOP or SIGCONT for those that make the calls. */
+static void injector_signal(int number)
+{
+        char path[64], line[256], *at = line;
+        FILE *children;
+
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/children", road.injector.pid,
+                 road.injector.pid);
+        children = fopen(path, "re");
+        cr_assert_not_null(children);
+        cr_assert_not_null(fgets(line, sizeof(line), children));
+        fclose(children);
+        for (char *end; *at != '\0' && *at != '\n'; at = end + strspn(end, " "))
+                cr_assert_eq(kill((pid_t)strtol(at, &end, 10), number), 0);
+}
+
+/* The look after the reload sees nothing to take back yet; the call is made after it. */
+RoadTest(what_it_gets_after_the_reload_is_taken_back_too)
+{
+        Program program = program_start();
+        const Target *target;
+
+        tell(&program, 'm');
+        injector_signal(SIGSTOP);
+        rules_set("[Cow]\nFile=*/file\n");
+        await_state(&program, MAPPING_PLACING, "");
+        run_for(100);
+        target = targets_find(&road.placement->targets, program.pid);
+        cr_assert(target && target->apply, "it is being made");
+
+        rules_set("[Cow]\nFile=*/file\nTier=default\n");
+        await_state(&program, MAPPING_SKIPPED, "Tier=default");
+        injector_signal(SIGCONT);
+        while (road.placement->account.injections_done < 2)
+                cr_assert_geq(sd_event_run(road.watched->event, 100000), 0);
+        cr_expect_eq(policy_of(program.pid, program.address), VMA_POLICY_DEFAULT);
+        program_end(&program);
+}
+
+RoadTest(a_policy_that_a_program_gives_itself_afterwards_is_left)
+{
+        Program program;
+
+        rules_set("[Cow]\nFile=*/file\n");
+        program = program_start();
+        tell(&program, 'm');
+        await_state(&program, MAPPING_PLACED, "");
+        tell(&program, 'b'); /* to the very node */
+        placement_look_again(road.placement);
+        await_state(&program, MAPPING_SKIPPED, "of its own");
+        cr_expect_eq(policy_of(program.pid, program.address), VMA_POLICY_BIND);
+        program_end(&program);
+}
+
+RoadTest(what_a_part_of_a_mapping_has_is_taken_back)
+{
+        Program program;
+
+        rules_set("[Cow]\nFile=*/file\n");
+        program = program_start();
+        tell(&program, 'm');
+        await_state(&program, MAPPING_PLACED, "");
+        tell(&program, 'p');
+        rules_set("[Cow]\nFile=*/file\nTier=default\n");
+        await_policy(program.pid, program.address, VMA_POLICY_DEFAULT);
+        await_policy(program.pid, program.address + LENGTH / 2, VMA_POLICY_DEFAULT);
+        program_end(&program);
+}
+
 RoadTest(a_child_has_it_from_its_parent)
 {
         Program program, child;
@@ -392,6 +486,10 @@ RoadTest(a_child_has_it_from_its_parent)
         cr_assert_eq(read(program.out, &child.pid, sizeof(child.pid)), sizeof(child.pid));
         await_state(&child, MAPPING_PLACED, "");
         cr_assert_eq(road.placement->account.injections_done, 1, "nothing to do for it");
+
+        rules_set("[Cow]\nFile=*/file\nTier=default\n");
+        await_policy(program.pid, program.address, VMA_POLICY_DEFAULT);
+        await_policy(child.pid, child.address, VMA_POLICY_DEFAULT);
         program_end(&program);
 }
 
@@ -476,18 +574,6 @@ RoadTest(a_tier_that_goes_and_comes)
         await_state(&program, MAPPING_PLACED, "");
         cr_assert_eq(policy_of(program.pid, program.address), VMA_POLICY_PREFERRED);
         program_end(&program);
-}
-
-/* Runs the loop for so long, whatever happens. */
-static void run_for(unsigned milliseconds)
-{
-        uint64_t now, end;
-
-        cr_assert_geq(sd_event_now(road.watched->event, CLOCK_MONOTONIC, &now), 0);
-        for (end = now + milliseconds * UINT64_C(1000); now < end;) {
-                cr_assert_geq(sd_event_run(road.watched->event, end - now), 0);
-                cr_assert_geq(sd_event_now(road.watched->event, CLOCK_MONOTONIC, &now), 0);
-        }
 }
 
 /* A program whose copies are not where they should be, and cannot be: there is no such node. */

@@ -169,3 +169,15 @@ Test(plan, every_reason_but_none_is_a_sentence)
         for (PlanReason reason = PLAN_REASON_NONE + 1; reason <= PLAN_REASON_LEFT; reason++)
                 cr_expect(strlen(plan_reason_text(reason)) > 20);
 }
+
+/* To the nodes that it was asked to prefer: by itself, then. */
+Test(plan, what_a_program_binds_itself_is_its_own)
+{
+        Intent intent = intent_for(&cheap, "2", NULL);
+        NodeSet two = set_of("2");
+        Placed own = SEEN(BIND, NODE(2), .given = &two);
+        Placed ours = SEEN(BIND, NODE(2), .given = &two, .given_strict = true);
+
+        expect_plan(plan_build(&intent, &enough, &own), SKIPPED, OWN_POLICY, PLAN_NOTHING);
+        expect_plan(plan_build(&intent, &enough, &ours), PLACING, NONE, PLAN_PLACE);
+}
