@@ -37,19 +37,19 @@ bench_write() {
         kernel=$REPLY
         docs=$(readlink -f "$LAB_PARTS/../../docs")
         host_need python3
-        mkdir -p "$docs/benchmarks"
-        lines=$docs/benchmarks/$kernel.txt
-        exec {fd}> >(exec tee "$lines.new" | grep --line-buffered -v '^#')
+        mkdir -p "$LAB_CACHE/log" "$docs/benchmarks"
+        lines=$LAB_CACHE/log/bench-$kernel.txt
+        exec {fd}> >(exec tee "$lines" | grep --line-buffered -v '^#')
         writer=$!
         background machine_script . bench/run.sh --plot >&"$fd"
         exec {fd}>&-
         finished "$REPLY" || rc=$?
         wait "$writer" || :
         if ((rc != 0)); then
-                say "it failed: $docs stays as it is; the lines are in $lines.new"
+                say "it failed: $docs stays as it is; the lines are in $lines"
                 exit "$rc"
         fi
-        mv "$lines.new" "$lines"
+        cp "$lines" "$docs/benchmarks/$kernel.txt"
         "$LAB_PARTS/../bench/report.py" "$docs"
         say "written: $docs/benchmarks.md, $docs/benchmarks.svg"
 }
