@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/log.h"
 #include "daemon/placement.h"
 #include "policy/macro.h"
 
@@ -50,6 +51,19 @@ static void on_fork(Placement *placement, const WatchEvent *event)
         placement_due(placement, child, SETTLE_USEC);
 }
 
+static void on_lost(Placement *placement)
+{
+        int r;
+
+        placement->account.lost_events++;
+        r = placement_make_up(placement);
+        if (r < 0)
+                log_event(LOG_WARNING, LOG_ID_WATCH, NULL, r,
+                          "Events were lost, and what they told of is not looked for before the "
+                          "next regular check: %s",
+                          strerror(-r));
+}
+
 static void on_exec(Placement *placement, const WatchEvent *event)
 {
         Target *target = targets_find(&placement->targets, event->pid);
@@ -86,9 +100,7 @@ void placement_hear(const WatchEvent *event, void *userdata)
                         placement_remove(placement, target);
                 break;
         case WATCH_LOST:
-                placement->account.lost_events++;
-                placement_look_again(placement);
-                placement_sweep(placement);
+                on_lost(placement);
                 break;
         case WATCH_CGROUPS:
                 placement_sweep(placement);

@@ -30,6 +30,10 @@
 #define SWEEP_BATCH UINT64_C(32)
 #define SWEEP_PAUSE UINT64_C(20000)
 
+/* Who makes so many mappings that records of them are lost does not make us walk over all cgroups, and
+ * look at all processes, more often than this. */
+#define LOST_REST_USEC UINT64_C(1000000)
+
 uint64_t placement_now(const Placement *placement)
 {
         uint64_t now;
@@ -99,9 +103,11 @@ static void target_due(Placement *placement, Target *target, uint64_t in_usec, b
 
         target->due_usec = at;
         r = timer_arm(target);
-        if (r < 0)
+        if (r < 0) {
+                target->due_usec = UINT64_MAX; /* else it would be waited for, for ever */
                 log_event(LOG_WARNING, NULL, NULL, r, "Cannot set a timer for process %d: %s",
                           target->pid, strerror(-r));
+        }
 }
 
 void placement_due(Placement *placement, Target *target, uint64_t in_usec)
@@ -113,6 +119,8 @@ Target *placement_target(Placement *placement, pid_t pid)
 {
         Target *target = targets_find(&placement->targets, pid);
 
+        if (pid <= 0) /* cgroup.procs has 0 for one of another pid namespace */
+                return NULL;
         if (!target && targets_add(&placement->targets, pid, &target) < 0)
                 return NULL;
         target->placement = placement;
@@ -166,8 +174,10 @@ int placement_look(Placement *placement, Target *target)
         if (target->placing_ns == 0)
                 target->placing_ns = target->heard_ns;
         target->heard_ns = 0;
-        if (!target->rule)
+        if (!target->rule) {
+                target->placing_ns = 0;
                 return 0;
+        }
         limits_look(placement, target);
         target_plan(placement, target, &scan, target->scanned_usec);
         target_proceed(placement, target);
@@ -206,6 +216,38 @@ void placement_sweep(Placement *placement)
         r = cgroup_walk(placement->host.cgroup_fd, "/", on_cgroup, placement);
         if (r < 0)
                 log_event(LOG_WARNING, NULL, NULL, r, "Cannot walk the cgroups: %s", strerror(-r));
+}
+
+static int on_lost(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Placement *placement = userdata;
+
+        placement->lost_usec = placement_now(placement);
+        placement_look_again(placement);
+        placement_sweep(placement);
+        return 0;
+}
+
+int placement_make_up(Placement *placement)
+{
+        uint64_t at = placement->lost_usec + LOST_REST_USEC;
+        int enabled = SD_EVENT_OFF, r;
+
+        if (placement->lost_usec == 0 || at < placement_now(placement))
+                at = placement_now(placement);
+        if (!placement->lost_timer) {
+                r = sd_event_add_time(placement->event, &placement->lost_timer, CLOCK_MONOTONIC, at,
+                                      1, on_lost, placement);
+                return r < 0 ? r
+                             : sd_event_source_set_description(placement->lost_timer,
+                                                               "lost-events");
+        }
+
+        r = sd_event_source_get_enabled(placement->lost_timer, &enabled);
+        if (r < 0 || enabled != SD_EVENT_OFF)
+                return r < 0 ? r : 0; /* it comes */
+        r = sd_event_source_set_time(placement->lost_timer, at);
+        return r < 0 ? r : sd_event_source_set_enabled(placement->lost_timer, SD_EVENT_ONESHOT);
 }
 
 static void look_again(Placement *placement, bool is_routine)
@@ -355,6 +397,7 @@ Placement *placement_free(Placement *placement)
         targets_deinit(&placement->targets);
         account_deinit(&placement->account);
         sd_event_source_disable_unref(placement->poll_timer);
+        sd_event_source_disable_unref(placement->lost_timer);
         rules_free(placement->rules, placement->n_rules);
         closep(&placement->host.proc_fd);
         closep(&placement->host.sys_fd);

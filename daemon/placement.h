@@ -60,6 +60,9 @@ struct Placement {
         Account account;
         sd_event_source *poll_timer; /* CheapMax= */
 
+        sd_event_source *lost_timer;
+        uint64_t lost_usec; /* when lost events were last made up for; 0: never yet */
+
         Target **waiting; /* a queue of those whose copies are to move */
         size_t n_waiting, n_waiting_allocated;
         Relocation *relocation;      /* the one at work; NULL: none */
@@ -112,6 +115,9 @@ Target *placement_target(Placement *placement, pid_t pid);
 /* Looks at all that are known, a few at a time; at every process in a policy's cgroup that is not. */
 void placement_look_again(Placement *placement);
 void placement_sweep(Placement *placement);
+
+/* Both, after events were lost; from the event loop, and once in a second at most. */
+int placement_make_up(Placement *placement);
 
 /* events.c: a watch_fn */
 void placement_hear(const WatchEvent *event, void *userdata);

@@ -240,8 +240,25 @@ static void note_applied(Placement *placement, Target *target, const InjectOutco
  * mappings, a call in two hundred of which comes too late, waits for longer after each of these. */
 static void target_reached(Target *target)
 {
+        target->n_stale = 0;
         for (size_t i = 0; i < target->n_mappings; i++)
                 target->mappings[i].n_failures = 0;
+}
+
+static void mapping_gone(Placement *placement, Target *target, TargetMapping *mapping)
+{
+        mapping->actions &= ~(unsigned)(PLAN_PLACE | PLAN_RELEASE);
+}
+
+/* It has changed since it was looked at. The others do not wait for the next look: a program that maps
+ * and unmaps without end would keep them from their turn. */
+static void target_stale(Placement *placement, Target *target, bool proceed)
+{
+        target->n_stale++;
+        for_range(target, target->apply_start, target->apply_end, mapping_gone, placement);
+        placement_due(placement, target, retry_after(target->n_stale));
+        if (proceed)
+                target_proceed(placement, target);
 }
 
 static void on_applied(const InjectOutcome *outcome, int error, void *userdata)
@@ -272,12 +289,9 @@ static void on_applied(const InjectOutcome *outcome, int error, void *userdata)
         }
 
         note_applied(placement, target, outcome);
-        if (outcome->error == -ESRCH) {
-                placement_due(placement, target, 0); /* which finds out what has gone */
-                return;
-        }
-        if (outcome->error == -ESTALE || (outcome->error == 0 && outcome->result == -EFAULT)) {
-                placement_due(placement, target, RETRY_FIRST_USEC);
+        if (outcome->error == -ESRCH || outcome->error == -ESTALE ||
+            (outcome->error == 0 && outcome->result == -EFAULT)) {
+                target_stale(placement, target, outcome->error != -ESRCH);
                 return;
         }
         if (outcome->error < 0) {
@@ -368,7 +382,7 @@ void target_proceed(Placement *placement, Target *target)
         bool wants_move = false;
         int r;
 
-        if (target->apply || !target->rule)
+        if (target->apply || !target->rule || placement->stopping)
                 return;
         if (placement->dry_run) {
                 pretend(placement, target);
@@ -379,7 +393,7 @@ void target_proceed(Placement *placement, Target *target)
         if (first) {
                 r = apply_begin(placement, target, first);
                 if (r < 0)
-                        target_failed(placement, target, strerror(-r), false);
+                        target_failed(placement, target, "The service is short of memory.", false);
                 return;
         }
 

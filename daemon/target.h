@@ -76,6 +76,7 @@ struct Target {
         uint64_t apply_start, apply_end; /* of what is mapped there */
         bool apply_outdated;             /* it is of a policy that is no longer in force */
         bool was_applied;                /* one was, since the last look */
+        unsigned n_stale;                /* calls in a row that found something else there */
         bool is_moving;                  /* its copies are being moved, or wait for that */
         unsigned n_move_failures;
         uint64_t move_retry_usec;

@@ -627,3 +627,44 @@ RoadTest(even_the_slowest_rate_moves_a_page)
         cr_expect_eq(moves->bytes_max, 4096);
         program_end(&program);
 }
+
+RoadTest(once_it_is_told_to_stop_it_begins_nothing)
+{
+        Program program = program_start();
+        Target *target;
+
+        tell(&program, 'm');
+        rules_set("[Cow]\nFile=*/file\n");
+        cr_assert_not(placement_stop(road.placement, NULL, NULL), "nothing is under way");
+        target = placement_target(road.placement, program.pid);
+        cr_assert_not_null(target);
+        placement_due(road.placement, target, 0);
+        await_state(&program, MAPPING_PLACING, "");
+        run_for(200);
+        cr_expect_eq(road.placement->account.injections_done, 0);
+        cr_expect_eq(policy_of(program.pid, program.address), VMA_POLICY_DEFAULT);
+        program_end(&program);
+}
+
+/* However often events are lost, not everybody is looked at each time. */
+RoadTest(lost_events_are_made_up_for_once_in_a_while)
+{
+        const WatchEvent lost = { .kind = WATCH_LOST };
+        Program program = program_start();
+        uint64_t before;
+
+        tell(&program, 'm');
+        rules_set("[Cow]\nFile=*/file\n");
+        await_state(&program, MAPPING_PLACED, "");
+        run_for(200);
+        before = road.placement->account.scans;
+        for (unsigned i = 0; i < 25; i++) {
+                placement_hear(&lost, road.placement);
+                run_for(10);
+        }
+        cr_expect_geq(road.placement->account.scans, before + 1);
+        cr_expect_leq(road.placement->account.scans, before + 3);
+        run_for(1000);
+        cr_expect_geq(road.placement->account.scans, before + 2, "the last loss counts, too");
+        program_end(&program);
+}
