@@ -74,6 +74,9 @@ int bus_method_list(sd_bus_message *message, void *userdata, sd_bus_error *error
         if (r == -EBUSY)
                 return sd_bus_error_set(error, BUS_ERROR_IN_PROGRESS,
                                         "Too many ask for lists at the moment: try again.");
+        if (r == -EINVAL)
+                return sd_bus_error_set(error, SD_BUS_ERROR_INVALID_ARGS,
+                                        "No path is as long as this cgroup or file.");
         return r < 0 ? r : 1;
 }
 

@@ -3,13 +3,17 @@
 
 #include <errno.h>
 #include <fnmatch.h>
+#include <time.h>
 
 #include "daemon/bus.h"
 #include "policy/macro.h"
 #include "policy/utf8.h"
 
-/* In one turn of the event loop. */
-#define PROCESSES_PER_TURN 8u
+/* A turn of the event loop: so long, and one look at a process. */
+#define TURN_USEC UINT64_C(2000)
+
+/* What a mapping takes in an answer, beside its texts. */
+#define ROW_BYTES 512u
 
 /* What was seen so lately need not be looked at again. */
 #define FRESH_USEC UINT64_C(200000)
@@ -23,10 +27,21 @@ struct Listing {
         char *file;
         pid_t *pids; /* in order */
         size_t n_pids, at;
-        size_t n_listed;
+        uint64_t from;      /* an address of the one at hand: those below are listed */
+        TargetMapping rest; /* the sum of what there was no room for, of the one at hand; */
+        size_t n_rest;      /* so many */
+        size_t n_listed, n_bytes;
         sd_event_source *source;
         Listing *next;
 };
+
+static uint64_t clock_usec(void)
+{
+        struct timespec now;
+
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+}
 
 static void listing_free(Listing *listing)
 {
@@ -70,6 +85,8 @@ static bool is_below(const char *cgroup, const char *top)
 {
         size_t length = strlen(top);
 
+        while (length > 1 && top[length - 1] == '/')
+                length--;
         if (length == 0 || strcmp(top, "/") == 0)
                 return true;
         return strncmp(cgroup, top, length) == 0 &&
@@ -128,12 +145,14 @@ static int append_mapping(sd_bus_message *reply, const Target *target, const Tar
                 r = sd_bus_message_open_container(reply, 'a', "{sv}");
         if (r >= 0)
                 r = sd_bus_message_append(
-                        reply, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "pid", "u",
+                        reply, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "pid", "u",
                         (uint32_t)target->pid, "start", "t", mapping->start, "end", "t",
                         mapping->end, "dax", "b", mapping->kind == MAPPING_DAX, "tier", "s", tier,
                         "cow_bytes", "t", mapping->cow_bytes, "cow_cheap_bytes", "t",
                         mapping->cheap_bytes, "cow_fast_bytes", "t", mapping->fast_bytes, "state",
-                        "s", mapping_state_name(mapping->state), "reason", "s", mapping->reason);
+                        "s", mapping_state_name(mapping->state));
+        if (r >= 0)
+                r = append_text(reply, "reason", mapping->reason);
         if (r >= 0)
                 r = append_text(reply, "comm", target->subject.comm);
         if (r >= 0)
@@ -145,26 +164,95 @@ static int append_mapping(sd_bus_message *reply, const Target *target, const Tar
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
-static int target_list(Listing *listing, Target *target)
+/* A stranger's question is no reason to look at a process that shall rest. */
+static bool is_stale(const Listing *listing, const Target *target)
 {
+        uint64_t fresh_until = target->scanned_usec + FRESH_USEC;
+
+        if (!listing->filter.all_users && target->rest_usec > fresh_until)
+                fresh_until = target->rest_usec;
+        return fresh_until < clock_usec();
+}
+
+static void process_next(Listing *listing)
+{
+        listing->at++;
+        listing->from = 0;
+        listing->n_rest = 0;
+}
+
+static void rest_add(Listing *listing, const TargetMapping *mapping)
+{
+        TargetMapping *rest = &listing->rest;
+
+        if (listing->n_rest++ == 0) {
+                *rest = *mapping;
+                rest->file = NULL;
+                rest->reason =
+                        "Too many to be listed one by one, these are added up: ask with --file.";
+                return;
+        }
+        rest->end = mapping->end;
+        if (rest->state != mapping->state)
+                rest->state = MAPPING_PARTIAL;
+        rest->cow_bytes += mapping->cow_bytes;
+        rest->cheap_bytes += mapping->cheap_bytes;
+        rest->fast_bytes += mapping->fast_bytes;
+}
+
+static int mapping_list(Listing *listing, const Target *target, const TargetMapping *mapping)
+{
+        if (listing->file[0] != '\0' &&
+            (!mapping->file || fnmatch(listing->file, mapping->file, 0) != 0))
+                return 0;
+        if (listing->n_bytes >= LISTING_BYTES_MAX) {
+                rest_add(listing, mapping);
+                return 0;
+        }
+
+        listing->n_listed++;
+        listing->n_bytes += ROW_BYTES + strlen(mapping->file ? mapping->file : "") +
+                            strlen(target->subject.cgroup) + strlen(target->rule->source);
+        return append_mapping(listing->reply, target, mapping);
+}
+
+/* The process at hand from where the last turn ended, or as much of it as there is time for. */
+static int process_list(Listing *listing, uint64_t until)
+{
+        Target *target = targets_find(&listing->placement->targets, listing->pids[listing->at]);
         int r = 0;
 
-        if (target->scanned_usec + FRESH_USEC < placement_now(listing->placement) &&
-            placement_look(listing->placement, target) == -ESRCH)
+        if (!target ||
+            (listing->from == 0 && is_stale(listing, target) &&
+             placement_look(listing->placement, target) == -ESRCH) ||
+            !target->rule || !is_asked_for(target, &listing->filter)) {
+                process_next(listing);
                 return 0;
-        if (!target->rule || !is_asked_for(target, &listing->filter))
-                return 0;
+        }
 
         for (size_t i = 0; r >= 0 && i < target->n_mappings; i++) {
                 const TargetMapping *mapping = &target->mappings[i];
 
-                if (listing->file[0] != '\0' &&
-                    (!mapping->file || fnmatch(listing->file, mapping->file, 0) != 0))
+                if (mapping->start < listing->from)
                         continue;
-                r = append_mapping(listing->reply, target, mapping);
-                listing->n_listed++;
+                r = mapping_list(listing, target, mapping);
+                if (r >= 0 && i + 1 < target->n_mappings && clock_usec() >= until) {
+                        listing->from = mapping->end;
+                        return 0;
+                }
         }
+
+        if (r >= 0 && listing->n_rest > 0)
+                r = append_mapping(listing->reply, target, &listing->rest);
+        process_next(listing);
         return r;
+}
+
+/* Whether its page ends before the process at hand. */
+static bool is_full(const Listing *listing)
+{
+        return listing->from == 0 &&
+               (listing->n_listed >= LISTING_PAGE || listing->n_bytes >= LISTING_PAGE_BYTES);
 }
 
 static int listing_reply(Listing *listing)
@@ -183,18 +271,16 @@ static int listing_reply(Listing *listing)
 static int on_turn(sd_event_source *source, void *userdata)
 {
         Listing *listing = userdata;
+        uint64_t until = clock_usec() + TURN_USEC;
+        bool done;
         int r = 0;
 
-        for (unsigned n = 0; r >= 0 && n < PROCESSES_PER_TURN && listing->at < listing->n_pids &&
-                             listing->n_listed < LISTING_PAGE;
-             n++) {
-                Target *target =
-                        targets_find(&listing->placement->targets, listing->pids[listing->at++]);
-
-                if (target)
-                        r = target_list(listing, target);
-        }
-        if (r >= 0 && listing->at < listing->n_pids && listing->n_listed < LISTING_PAGE)
+        do {
+                done = listing->at == listing->n_pids || is_full(listing);
+                if (!done)
+                        r = process_list(listing, until);
+        } while (r >= 0 && !done && clock_usec() < until);
+        if (r >= 0 && !done)
                 return 0; /* the next turn goes on */
 
         if (r >= 0)
@@ -245,13 +331,25 @@ static int listing_new(Placement *placement, sd_bus_message *call, const Listing
         return 0;
 }
 
+static size_t listings_of(const Placement *placement, uid_t uid)
+{
+        size_t n = 0;
+
+        for (const Listing *listing = placement->listings; listing; listing = listing->next)
+                n += listing->filter.uid == uid;
+        return n;
+}
+
 int listing_start(Placement *placement, sd_bus_message *call, const ListingFilter *filter)
 {
         Listing *listing;
         int r;
 
-        if (placement->n_listings >= LISTINGS_MAX)
+        if (placement->n_listings >= LISTINGS_MAX ||
+            (!filter->all_users && listings_of(placement, filter->uid) >= LISTINGS_MAX_USER))
                 return -EBUSY;
+        if (strlen(filter->cgroup) > LISTING_TEXT_MAX || strlen(filter->file) > LISTING_TEXT_MAX)
+                return -EINVAL;
         r = listing_new(placement, call, filter, &listing);
         if (r < 0)
                 return r;

@@ -12,11 +12,20 @@
 
 typedef struct Listing Listing;
 
-/* Mappings after which a page ends; the process that is then at hand is still listed whole. */
-#define LISTING_PAGE 2048u
+/* Mappings, or bytes about, after which a page ends; the process that is then at hand is still listed. */
+#define LISTING_PAGE       2048u
+#define LISTING_PAGE_BYTES (4u << 20)
 
-/* How many are being made at once; more are refused. */
-#define LISTINGS_MAX 64u
+/* What a page may be at the most, which is less than the system bus lets through: the mappings of one
+ * process beyond it are added up in one entry. */
+#define LISTING_BYTES_MAX (24u << 20)
+
+/* How many are being made at once, of all and of one ordinary user; more are refused. */
+#define LISTINGS_MAX      64u
+#define LISTINGS_MAX_USER 4u
+
+/* Of a text to choose by: no path is longer. */
+#define LISTING_TEXT_MAX 4096u
 
 /* Which processes and mappings. Texts: "" for all. */
 typedef struct ListingFilter {
@@ -28,7 +37,8 @@ typedef struct ListingFilter {
         uid_t uid; /* else only this user's */
 } ListingFilter;
 
-/* Replies to @call, (aa{sv}, u), from the event loop. -EBUSY: there are LISTINGS_MAX. */
+/* Replies to @call, (aa{sv}, u), from the event loop. -EBUSY: there are too many; -EINVAL: a text is
+ * too long. */
 int listing_start(Placement *placement, sd_bus_message *call, const ListingFilter *filter);
 
 /* Ends all that are being made, with an error for who asked. */
