@@ -54,13 +54,21 @@ CgroupAccount *account_cgroup(Account *account, const char *cgroup, const Limits
 
         if (!found)
                 found = account_add(account, cgroup);
-        if (found && found->cheap_max != limits->cheap_max) {
+        if (found && limits->cheap_max < found->cheap_max) {
                 found->cheap_max = limits->cheap_max;
-                found->exhausted = false;
                 found->interval_usec = 0;
-                found->poll_usec = found->cheap_max == RULE_UNSET ? UINT64_MAX : 0;
+                found->poll_usec = 0;
         }
         return found;
+}
+
+void account_rules_changed(Account *account)
+{
+        for (CgroupAccount *cgroup = account->cgroups; cgroup; cgroup = cgroup->hh.next) {
+                cgroup->cheap_max = RULE_UNSET;
+                cgroup->exhausted = false;
+                cgroup->poll_usec = UINT64_MAX;
+        }
 }
 
 static uint64_t poll_interval(const CgroupAccount *cgroup, uint64_t cheap_bytes)

@@ -59,10 +59,14 @@ struct Account {
 
 void account_deinit(Account *account);
 
-/* That of a cgroup, made if it is new; its limit is the rule's. NULL: out of memory. */
+/* That of a cgroup, made if it is new; its limit is the rule's, or the smallest of several rules' for
+ * its processes. NULL: out of memory. */
 CgroupAccount *account_cgroup(Account *account, const char *cgroup, const Limits *limits);
 CgroupAccount *account_find(const Account *account, const char *cgroup);
 void account_forget(Account *account, CgroupAccount *cgroup);
+
+/* No limit is in force until account_cgroup() tells of one again; what was spent stays. */
+void account_rules_changed(Account *account);
 
 /* Takes over what the kernel says is on the cheap tier. Returns whether .exhausted has changed. */
 bool cgroup_account_update(CgroupAccount *cgroup, uint64_t cheap_bytes, uint64_t now_usec);

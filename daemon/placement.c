@@ -277,6 +277,7 @@ void placement_reconcile(Placement *placement)
                                   "Cannot watch all cgroups of the policies: %s", strerror(-r));
         }
         limits_forget(placement);
+        scanner_forget(&placement->scanner); /* another device may have the number */
         look_again(placement, true);
         placement_sweep(placement);
 }
@@ -319,6 +320,7 @@ int placement_set_rules(Placement *placement, Rule *rules, size_t n_rules)
                 target_rules_changed(target);
         }
 
+        account_rules_changed(&placement->account);
         rules_free(placement->rules, placement->n_rules);
         placement->rules = rules;
         placement->n_rules = n_rules;

@@ -77,9 +77,25 @@ Test(account, a_new_limit_counts_at_once)
 
         cgroup_account_update(cgroup, 100 * MIB, SEC);
         cr_assert(cgroup->exhausted);
+        account_rules_changed(&account);
         account_cgroup(&account, "/a", &unlimited);
         cr_assert_not(cgroup->exhausted);
         cr_assert_eq(account_next_poll(&account), UINT64_MAX);
         account_cgroup(&account, "/a", &limited);
         cr_assert_eq(account_next_poll(&account), 0);
+}
+
+/* Two policies for different programs in one cgroup: a look at one does not lift the other's limit. */
+Test(account, of_several_limits_the_smallest_holds)
+{
+        _cleanup_(account_deinit) Account account = {};
+        Limits larger = { .cheap_max = 200 * MIB };
+        CgroupAccount *cgroup = account_cgroup(&account, "/a", &limited);
+
+        cgroup_account_update(cgroup, 100 * MIB, SEC);
+        account_cgroup(&account, "/a", &unlimited);
+        account_cgroup(&account, "/a", &larger);
+        cr_assert(cgroup->exhausted);
+        cr_assert_eq(cgroup->cheap_max, 100 * MIB);
+        cr_assert_lt(account_next_poll(&account), UINT64_MAX, "it is still read");
 }
