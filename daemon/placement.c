@@ -15,8 +15,8 @@
 
 /* Looking at one process is not to take more than this part of the time, beyond what a few looks in a
  * row take: a process that has just begun maps one thing after the other, and waits for none. */
-#define REST_FACTOR    20u
-#define REST_FREE_USEC UINT64_C(100000)
+#define REST_FACTOR    8u
+#define REST_FREE_USEC UINT64_C(200000)
 #define REST_MAX_USEC  UINT64_C(1000000)
 
 /* So many routine looks in a row may only compare fingerprints. A real one finds, too, where copies
