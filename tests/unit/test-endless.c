@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What cannot be done, or is not to be done any more, makes no endless work. */
+#include "tests/unit/road.h"
+
+/* A program whose copies are not where they should be, and cannot be: there is no such node. */
+static Program misplaced_start(const char *limits)
+{
+        Program program;
+        Tiers tiers = {};
+        char text[128];
+
+        nodeset_add(&tiers.cheap, 1);
+        placement_set_tiers(road.placement, &tiers);
+        program = program_start();
+        tell(&program, 'm');
+        tell(&program, 'w');
+        snprintf(text, sizeof(text), "%s[Cow]\nFile=*/file\n", limits);
+        rules_set(text);
+        return program;
+}
+
+/* Neither can the mapping be given its policy, nor can its copies be moved. */
+RoadTest(endless, what_cannot_be_moved_is_tried_less_and_less_often)
+{
+        Program program;
+
+        moves->result.error = -EOPNOTSUPP;
+        program = misplaced_start("");
+        await_state(&program, MAPPING_FAILED, "none of the tier's nodes");
+        run_for(1200);
+        cr_expect_geq(moves->n_begun, 1);
+        cr_expect_leq(moves->n_begun, 2);
+        program_end(&program);
+}
+
+RoadTest(endless, a_move_that_moves_nothing_is_not_begun_again_at_once)
+{
+        Program program = misplaced_start("");
+
+        run_for(900);
+        cr_expect_eq(moves->n_begun, 1);
+        program_end(&program);
+}
+
+RoadTest(endless, even_the_slowest_rate_moves_a_page)
+{
+        Program program;
+
+        moves->result.moved_bytes = 4096;
+        program = misplaced_start("MoveRate=8K\n");
+        run_for(300);
+        cr_expect_eq(moves->n_begun, 1);
+        cr_expect_eq(moves->bytes_max, 4096);
+        program_end(&program);
+}
+
+RoadTest(endless, once_it_is_told_to_stop_it_begins_nothing)
+{
+        Program program = program_start();
+        Target *target;
+
+        tell(&program, 'm');
+        rules_set("[Cow]\nFile=*/file\n");
+        cr_assert_not(placement_stop(road.placement, NULL, NULL), "nothing is under way");
+        target = placement_target(road.placement, program.pid);
+        cr_assert_not_null(target);
+        placement_due(road.placement, target, 0);
+        await_state(&program, MAPPING_PLACING, "");
+        run_for(200);
+        cr_expect_eq(road.placement->account.injections_done, 0);
+        cr_expect_eq(policy_of(program.pid, program.address), VMA_POLICY_DEFAULT);
+        program_end(&program);
+}
+
+/* However often events are lost, not everybody is looked at each time. */
+RoadTest(endless, lost_events_are_made_up_for_once_in_a_while)
+{
+        const WatchEvent lost = { .kind = WATCH_LOST };
+        Program program = program_start();
+        uint64_t before;
+
+        tell(&program, 'm');
+        rules_set("[Cow]\nFile=*/file\n");
+        await_state(&program, MAPPING_PLACED, "");
+        run_for(200);
+        before = road.placement->account.scans;
+        for (unsigned i = 0; i < 25; i++) {
+                placement_hear(&lost, road.placement);
+                run_for(10);
+        }
+        cr_expect_geq(road.placement->account.scans, before + 1);
+        cr_expect_leq(road.placement->account.scans, before + 3);
+        run_for(1000);
+        cr_expect_geq(road.placement->account.scans, before + 2, "the last loss counts, too");
+        program_end(&program);
+}
