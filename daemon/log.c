@@ -72,6 +72,11 @@ void log_event(int priority, const char *id, const char *device, int error, cons
         vsnprintf(text, sizeof(text), format, arguments);
         va_end(arguments);
 
+        /* A process may have any name: it shall not look like a line of its own. */
+        for (char *at = text; *at != '\0'; at++)
+                if (*at == '\n' || *at == '\033')
+                        *at = '?';
+
         /* Set when our stderr is the journal. */
         if (getenv("JOURNAL_STREAM"))
                 journal_send(priority, id, device, error, text);
