@@ -274,4 +274,16 @@ static inline void run_for(unsigned milliseconds)
         }
 }
 
+/* Until so many relocations have been begun. What comes without end comes many times in no time; how
+ * often in a given time a busy machine decides. */
+static inline void await_moves(unsigned n)
+{
+        const time_t end = time(NULL) + 20;
+
+        while (moves->n_begun < n) {
+                cr_assert_leq(time(NULL), end, "%u moves were begun", moves->n_begun);
+                cr_assert_geq(sd_event_run(road.watched->event, 100000), 0);
+        }
+}
+
 #define RoadTest(suite, name) Test(suite, name, .init = setup, .fini = teardown, .timeout = 60)
