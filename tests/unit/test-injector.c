@@ -152,7 +152,10 @@ Test(injector, kill_9_of_the_client_harms_nobody)
         for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
                 InjectOutcome outcome;
 
-                cr_assert_eq(injector_ask(fd, &requests[i], &outcome), 0);
+                /* The last request of one that was killed may still be at work in the target. */
+                do
+                        cr_assert_eq(injector_ask(fd, &requests[i], &outcome), 0);
+                while (outcome.error == -EAGAIN);
                 answered += outcome.step == INJECT_DONE;
                 cr_assert_eq(target_policy(&targets[i]), VMA_POLICY_PREFERRED);
                 cr_assert_eq(target_end(&targets[i]), 0, "%s", modes[i]);
