@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fnmatch.h>
-#include <time.h>
 
 #include "daemon/bus.h"
 #include "policy/macro.h"
@@ -34,14 +33,6 @@ struct Listing {
         sd_event_source *source;
         Listing *next;
 };
-
-static uint64_t clock_usec(void)
-{
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
-}
 
 static void listing_free(Listing *listing)
 {
@@ -171,7 +162,7 @@ static bool is_stale(const Listing *listing, const Target *target)
 
         if (!listing->filter.all_users && target->rest_usec > fresh_until)
                 fresh_until = target->rest_usec;
-        return fresh_until < clock_usec();
+        return fresh_until < placement_clock_ns() / 1000u;
 }
 
 static void process_next(Listing *listing)
@@ -236,7 +227,7 @@ static int process_list(Listing *listing, uint64_t until)
                 if (mapping->start < listing->from)
                         continue;
                 r = mapping_list(listing, target, mapping);
-                if (r >= 0 && i + 1 < target->n_mappings && clock_usec() >= until) {
+                if (r >= 0 && i + 1 < target->n_mappings && placement_clock_ns() / 1000u >= until) {
                         listing->from = mapping->end;
                         return 0;
                 }
@@ -271,7 +262,7 @@ static int listing_reply(Listing *listing)
 static int on_turn(sd_event_source *source, void *userdata)
 {
         Listing *listing = userdata;
-        uint64_t until = clock_usec() + TURN_USEC;
+        uint64_t until = placement_clock_ns() / 1000u + TURN_USEC;
         bool done;
         int r = 0;
 
@@ -279,7 +270,7 @@ static int on_turn(sd_event_source *source, void *userdata)
                 done = listing->at == listing->n_pids || is_full(listing);
                 if (!done)
                         r = process_list(listing, until);
-        } while (r >= 0 && !done && clock_usec() < until);
+        } while (r >= 0 && !done && placement_clock_ns() / 1000u < until);
         if (r >= 0 && !done)
                 return 0; /* the next turn goes on */
 

@@ -41,15 +41,6 @@ static int queue_append(Placement *placement, Target *target)
         return 0;
 }
 
-static uint64_t retry_after(unsigned n_failures)
-{
-        uint64_t usec = MOVE_RETRY_FIRST_USEC;
-
-        while (n_failures-- > 1 && usec < MOVE_RETRY_LAST_USEC)
-                usec *= 2;
-        return usec < MOVE_RETRY_LAST_USEC ? usec : MOVE_RETRY_LAST_USEC;
-}
-
 /* What was moved counts, whoever still wants it. */
 static void note_moved(Placement *placement, const Relocation *relocation)
 {
@@ -76,7 +67,9 @@ static void note_moved(Placement *placement, const Relocation *relocation)
 static void move_failed(Placement *placement, Target *target, const char *reason)
 {
         target->n_move_failures++;
-        target->move_retry_usec = placement_now(placement) + retry_after(target->n_move_failures);
+        target->move_retry_usec = placement_now(placement) +
+                                  placement_backoff(target->n_move_failures, MOVE_RETRY_FIRST_USEC,
+                                                    MOVE_RETRY_LAST_USEC);
         snprintf(target->move_reason, sizeof(target->move_reason), "%s", reason);
 }
 

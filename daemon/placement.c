@@ -41,12 +41,21 @@ uint64_t placement_now(const Placement *placement)
         return sd_event_now(placement->event, CLOCK_MONOTONIC, &now) >= 0 ? now : 0;
 }
 
-static uint64_t clock_usec(void)
+uint64_t placement_clock_ns(void)
 {
         struct timespec now;
 
         clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000000u + (uint64_t)now.tv_nsec / 1000u;
+        return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t placement_backoff(unsigned n_failures, uint64_t first_usec, uint64_t last_usec)
+{
+        uint64_t usec = first_usec;
+
+        while (n_failures-- > 1 && usec < last_usec)
+                usec *= 2;
+        return usec < last_usec ? usec : last_usec;
 }
 
 /* Whether a routine look would find what the last one found. */
@@ -150,7 +159,7 @@ static void look_charge(Target *target, uint64_t begun, uint64_t ended)
 int placement_look(Placement *placement, Target *target)
 {
         _cleanup_(scan_deinit) Scan scan = {};
-        uint64_t begun = clock_usec();
+        uint64_t begun = placement_clock_ns() / 1000u;
         int r;
 
         placement->account.scans++;
@@ -163,7 +172,7 @@ int placement_look(Placement *placement, Target *target)
                 return r;
         }
 
-        look_charge(target, begun, clock_usec());
+        look_charge(target, begun, placement_clock_ns() / 1000u);
         if (r < 0) {
                 log_event(LOG_DEBUG, NULL, NULL, r, "Cannot look at process %d: %s", target->pid,
                           strerror(-r));

@@ -109,6 +109,13 @@ void placement_remove(Placement *placement, Target *target);
 /* CLOCK_MONOTONIC, as of the present turn of the event loop. */
 uint64_t placement_now(const Placement *placement);
 
+/* CLOCK_MONOTONIC, as of now. */
+uint64_t placement_clock_ns(void);
+
+/* How long to wait after the @n_failures-th failure in a row: @first_usec, then twice as long each
+ * time, @last_usec at most. */
+uint64_t placement_backoff(unsigned n_failures, uint64_t first_usec, uint64_t last_usec);
+
 /* A process that one has heard of, new or known. NULL: out of memory. */
 Target *placement_target(Placement *placement, pid_t pid);
 

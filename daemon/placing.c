@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
 #include <inttypes.h>
-#include <time.h>
 
 #include "daemon/log.h"
 #include "daemon/placement.h"
@@ -18,14 +17,6 @@
 
 /* So many failures in a row are called one. */
 #define FAILED_AFTER 3u
-
-static uint64_t clock_ns(void)
-{
-        struct timespec now;
-
-        clock_gettime(CLOCK_MONOTONIC, &now);
-        return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static bool is_spent(const Placement *placement, const Target *target)
 {
@@ -140,16 +131,6 @@ static void mapping_done(Placement *placement, Target *target, TargetMapping *ma
                 target_set_state(&placement->targets, mapping, MAPPING_PLACED, "");
 }
 
-/* How long to wait after the @n-th failure in a row. */
-static uint64_t retry_after(unsigned n_failures)
-{
-        uint64_t usec = RETRY_FIRST_USEC;
-
-        while (n_failures-- > 1 && usec < RETRY_LAST_USEC)
-                usec *= 2;
-        return usec < RETRY_LAST_USEC ? usec : RETRY_LAST_USEC;
-}
-
 /* Everything that still waits in this process fails alike: it is the process that cannot be had, not
  * this mapping. */
 static void target_failed(Placement *placement, Target *target, const char *reason, bool for_good)
@@ -166,7 +147,9 @@ static void target_failed(Placement *placement, Target *target, const char *reas
                 mapping->actions &= ~(unsigned)(PLAN_PLACE | PLAN_RELEASE);
                 mapping->n_failures++;
                 mapping->retry_usec =
-                        now + (for_good ? RETRY_NEVER_USEC : retry_after(mapping->n_failures));
+                        now + (for_good ? RETRY_NEVER_USEC
+                                        : placement_backoff(mapping->n_failures, RETRY_FIRST_USEC,
+                                                            RETRY_LAST_USEC));
                 if (mapping->retry_usec < soonest)
                         soonest = mapping->retry_usec;
                 if (for_good || mapping->n_failures >= FAILED_AFTER) {
@@ -231,7 +214,8 @@ static void note_applied(Placement *placement, Target *target, const InjectOutco
         else {
                 account->injections_done++;
                 if (target->placing_ns != 0)
-                        histogram_add(&account->place_latency, clock_ns() - target->placing_ns);
+                        histogram_add(&account->place_latency,
+                                      placement_clock_ns() - target->placing_ns);
                 target->placing_ns = 0;
         }
 }
@@ -256,7 +240,8 @@ static void target_stale(Placement *placement, Target *target, bool proceed)
 {
         target->n_stale++;
         for_range(target, target->apply_start, target->apply_end, mapping_gone, placement);
-        placement_due(placement, target, retry_after(target->n_stale));
+        placement_due(placement, target,
+                      placement_backoff(target->n_stale, RETRY_FIRST_USEC, RETRY_LAST_USEC));
         if (proceed)
                 target_proceed(placement, target);
 }
