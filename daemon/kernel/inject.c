@@ -44,16 +44,27 @@ static bool is_sibling(pid_t tracer)
                (pid_t)parent == getppid();
 }
 
+/* The kernel says EPERM of a thread that has ended, too. */
+static bool has_ended(const Injection *injection)
+{
+        char state;
+
+        return thread_state(injection->process_fd, injection->thread, &state) < 0 ||
+               strchr("ZX", state);
+}
+
 static int seize(const Injection *injection)
 {
         uint64_t tracer = 0;
         int r;
 
         r = tracee_seize(injection->thread);
-        if (r != -EPERM ||
-            thread_status(injection->process_fd, injection->thread, "TracerPid:", &tracer) < 0)
+        if (r != -EPERM)
                 return r;
-        if (tracer == 0)
+        if (has_ended(injection))
+                return -ESRCH;
+        if (thread_status(injection->process_fd, injection->thread, "TracerPid:", &tracer) < 0 ||
+            tracer == 0)
                 return -EPERM;
 
         return is_sibling((pid_t)tracer) ? -EAGAIN : -EBUSY;

@@ -206,6 +206,27 @@ static int check_vdso(Injection *injection, Vmas *vmas)
                        : -EMEDIUMTYPE;
 }
 
+/* A thread that is killed while it is stopped loses its memory before its entry in /proc: what looks
+ * like another mapping, or none, is then no news of the mapping. */
+static int unless_killed(const Injection *injection, int error)
+{
+        struct user_regs_struct registers;
+        size_t size;
+
+        if (error >= 0)
+                return error;
+
+        return tracee_get_registers(injection->thread, &registers, &size) == -ESRCH ? -ESRCH
+                                                                                    : error;
+}
+
+static InjectStep range_step(int error)
+{
+        return error == -ESRCH   ? INJECT_STEP_FIND
+               : error == -ETIME ? INJECT_STEP_PAUSE
+                                 : INJECT_STEP_VMA;
+}
+
 int injection_check_memory(Injection *injection)
 {
         _cleanup_(vmas_close) Vmas vmas;
@@ -214,10 +235,11 @@ int injection_check_memory(Injection *injection)
         r = vmas_open(injection->thread_fd, false, &vmas);
         if (r >= 0)
                 r = check_range(injection, &vmas);
-        if (injection_note(injection, r == -ETIME ? INJECT_STEP_PAUSE : INJECT_STEP_VMA, r) < 0)
+        r = unless_killed(injection, r);
+        if (injection_note(injection, range_step(r), r) < 0)
                 return r;
 
-        r = check_vdso(injection, &vmas);
+        r = unless_killed(injection, check_vdso(injection, &vmas));
         return injection_note(injection, vdso_step(r), r);
 }
 
