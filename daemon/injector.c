@@ -42,6 +42,14 @@ static int await_input(int fd)
         return ppoll(&poll_fd, 1, NULL, &blocked) < 0 ? -errno : 0;
 }
 
+/* What came together with a SIGTERM, which ppoll() then leaves pending, is left to others. */
+static bool is_to_end(void)
+{
+        sigset_t pending;
+
+        return sigpending(&pending) == 0 && sigismember(&pending, SIGTERM) > 0;
+}
+
 /* One request and its answer. 0: the client is gone. */
 static int serve_request(int fd)
 {
@@ -92,9 +100,11 @@ static int work(pid_t parent)
         if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent)
                 return EX_OSERR;
 
-        for (;;)
-                if (await_input(LISTEN_FD) >= 0)
+        while (!is_to_end())
+                if (await_input(LISTEN_FD) >= 0 && !is_to_end())
                         serve_connection();
+
+        return EXIT_SUCCESS;
 }
 
 static int start_worker(pid_t *ret_worker)
