@@ -125,3 +125,12 @@ bool cow_match(const CowRule *cow, const Mapping *mapping)
 
         return mapping->kind == MAPPING_DAX || mapping->kind == MAPPING_PAGE_CACHE;
 }
+
+bool anon_match(const Mapping *mapping)
+{
+        if (mapping->shared || mapping->inode != 0)
+                return false;
+
+        return !mapping->file || strcmp(mapping->file, "[heap]") == 0 ||
+               strncmp(mapping->file, "[anon:", strlen("[anon:")) == 0;
+}

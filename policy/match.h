@@ -18,6 +18,11 @@ bool cow_match(const CowRule *cow, const Mapping *mapping);
 /* Whether it could be, before one has looked which kind of file it is. */
 bool cow_may_match(const CowRule *cow, const Mapping *mapping);
 
+/* Whether [Anon] is about this mapping: private memory without a file, be it from brk() or mmap(), but
+ * not the main thread's stack, nor what the kernel maps. The other threads' stacks are memory from
+ * mmap() like any other. */
+bool anon_match(const Mapping *mapping);
+
 /* Cgroup=, level by level: * and ? stand for characters within one, a last ** for the level above it
  * and all below. A backslash is an ordinary character, as systemd escapes unit names with it. */
 bool cgroup_match(const char *pattern, const char *cgroup);

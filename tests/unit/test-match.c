@@ -152,3 +152,26 @@ Test(match, only_private_mappings_that_may_be_written)
         mapping.writable = true;
         cr_expect(cow_match(&any, &mapping));
 }
+
+Test(match, anonymous_memory_is_all_but_what_the_kernel_maps)
+{
+        Mapping mapping = { .writable = true };
+
+        cr_expect(anon_match(&mapping));
+        mapping.file = "[heap]";
+        cr_expect(anon_match(&mapping));
+        mapping.file = "[anon:arena]";
+        cr_expect(anon_match(&mapping), "PR_SET_VMA_ANON_NAME");
+        mapping.writable = false;
+        cr_expect(anon_match(&mapping), "it may have been written before");
+        mapping.file = "[stack]";
+        cr_expect_not(anon_match(&mapping));
+        mapping.file = "[vdso]";
+        cr_expect_not(anon_match(&mapping));
+        mapping.file = NULL;
+        mapping.shared = true;
+        cr_expect_not(anon_match(&mapping));
+        mapping.shared = false;
+        mapping.inode = 1;
+        cr_expect_not(anon_match(&mapping), "a file's");
+}
