@@ -332,7 +332,7 @@ static int apply_begin(Placement *placement, Target *target, const TargetMapping
 {
         const TargetMapping *last = first, *end = target->mappings + target->n_mappings;
         InjectRequest request = {
-                .strict = target->intent.cow->strict,
+                .strict = target->intent.strict,
                 .pause_max_ns = pause_max_ns(&target->rule->limits),
                 .target = {
                         .pid = target->pid,
@@ -352,7 +352,7 @@ static int apply_begin(Placement *placement, Target *target, const TargetMapping
 
         target->apply_kind = first->actions & PLAN_PLACE ? PLAN_PLACE : PLAN_RELEASE;
         target->apply_nodes = target->intent.nodes;
-        target->apply_strict = target->intent.cow->strict;
+        target->apply_strict = target->intent.strict;
         target->apply_outdated = false;
         target->apply_start = first->start;
         target->apply_end = last->end;

@@ -3,18 +3,37 @@
 
 #include "policy/macro.h"
 
+static void intent_of(const Tier *tier, const Tiers *tiers, const NodeSet *allowed, Intent *intent)
+{
+        intent->error = tiers_resolve(tiers, tier, &intent->nodes);
+        if (allowed) {
+                intent->has_allowed = true;
+                intent->allowed = *allowed;
+        }
+}
+
 void intent_build(const CowRule *cow, const Tiers *tiers, const NodeSet *allowed,
                   Intent *ret_intent)
 {
-        Intent intent = { .cow = cow };
+        Intent intent = { .strict = cow->strict, .move_existing = cow->move_existing };
 
-        intent.error = tiers_resolve(tiers, &cow->tier, &intent.nodes);
-        if (allowed) {
-                intent.has_allowed = true;
-                intent.allowed = *allowed;
-        }
-
+        intent_of(&cow->tier, tiers, allowed, &intent);
         *ret_intent = intent;
+}
+
+void anon_intent_build(const AnonRule *anon, const Tiers *tiers, const NodeSet *allowed,
+                       Intent *ret_intent)
+{
+        Intent intent = { .move_existing = anon->cold_after_usec == RULE_UNSET };
+
+        intent_of(&anon->tier, tiers, allowed, &intent);
+        *ret_intent = intent;
+}
+
+bool rule_concerns_anon(const Rule *rule)
+{
+        return rule->anon.tier.kind != TIER_DEFAULT || rule->anon.cold_after_usec != RULE_UNSET ||
+               rule->limits.fast_max != RULE_UNSET;
 }
 
 static bool is_subset(const NodeSet *some, const NodeSet *all)
@@ -39,6 +58,13 @@ static bool is_ours(const Placed *placed)
         return placed->given && policy_means(placed, placed->given, placed->given_strict);
 }
 
+bool plan_is_given(VmaPolicy policy, const NodeSet *policy_nodes, const NodeSet *given)
+{
+        const Placed placed = { .policy = policy, .policy_nodes = policy_nodes };
+
+        return policy_means(&placed, given, false);
+}
+
 /* Not to have our policy, for @reason; copies stay where they are. */
 static Plan leave_alone(const Placed *placed, PlanReason reason)
 {
@@ -54,7 +80,7 @@ static Plan plan_copies(const Intent *intent, const Placed *placed)
 {
         if (placed->cow_bytes <= placed->wanted_bytes)
                 return (Plan){ .state = MAPPING_PLACED };
-        if (!intent->cow->move_existing)
+        if (!intent->move_existing)
                 return (Plan){ .state = MAPPING_PARTIAL, .reason = PLAN_REASON_LEFT };
 
         return (Plan){ .state = MAPPING_PLACING, .actions = PLAN_MOVE };
@@ -77,7 +103,7 @@ Plan plan_build(const Intent *intent, const Budget *budget, const Placed *placed
                 return plan;
         }
 
-        if (policy_means(placed, &intent->nodes, intent->cow->strict))
+        if (policy_means(placed, &intent->nodes, intent->strict))
                 return plan_copies(intent, placed);
         if (placed->policy != VMA_POLICY_DEFAULT && !is_ours(placed))
                 return leave_alone(placed, PLAN_REASON_OWN_POLICY);
@@ -104,7 +130,7 @@ const char *plan_reason_text(PlanReason reason)
 {
         static const char *const texts[] = {
                 [PLAN_REASON_NONE] = "",
-                [PLAN_REASON_HANDS_OFF] = "The policy leaves these copies to the kernel "
+                [PLAN_REASON_HANDS_OFF] = "The policy leaves this memory to the kernel "
                                           "(Tier=default).",
                 [PLAN_REASON_NO_NODE] =
                         "The tier has no node now; `daxtier status` shows the tiers "
@@ -113,10 +139,10 @@ const char *plan_reason_text(PlanReason reason)
                         "The cgroup's cpuset has none of the tier's nodes: add one to "
                         "its cpuset.mems (AllowedMemoryNodes=).",
                 [PLAN_REASON_OWN_POLICY] =
-                        "The program gave the mapping, or itself, a memory policy "
+                        "The program gave this memory, or itself, a memory policy "
                         "of its own, which is respected.",
                 [PLAN_REASON_CHEAP_MAX] = "The cgroup has its CheapMax= on the cheap tier: new "
-                                          "copies go where the kernel puts them.",
+                                          "pages go where the kernel puts them.",
                 [PLAN_REASON_LEFT] = "Copies made before the policy are left where they are "
                                      "(Existing=leave).",
         };

@@ -43,12 +43,13 @@ typedef enum PlanReason {
         PLAN_REASON_LEFT,       /* Existing=leave */
 } PlanReason;
 
-/* What one process may have, from its rule and the machine. */
+/* What one process may have, from its rule and the machine: for its copies, or its anonymous memory. */
 struct Intent {
-        const CowRule *cow;
-        int error;        /* of resolving the tier: -ENXIO, it has no node */
-        NodeSet nodes;    /* where its copies should be; empty: hands off */
-        bool has_allowed; /* its cgroup has a cpuset: */
+        bool strict;        /* bind instead of prefer */
+        bool move_existing; /* what is elsewhere already, too */
+        int error;          /* of resolving the tier: -ENXIO, it has no node */
+        NodeSet nodes;      /* where its pages should be; empty: hands off */
+        bool has_allowed;   /* its cgroup has a cpuset: */
         NodeSet allowed;
 };
 
@@ -57,7 +58,7 @@ struct Budget {
         bool cheap_exhausted; /* CheapMax= is reached, and .nodes is the cheap tier */
 };
 
-/* One mapping and its copies, as just seen. Bytes. */
+/* One mapping and its copies, or the memory policy of one thread and no bytes, as just seen. Bytes. */
 struct Placed {
         VmaPolicy policy;
         const NodeSet *policy_nodes;
@@ -78,7 +79,19 @@ struct Plan {
 void intent_build(const CowRule *cow, const Tiers *tiers, const NodeSet *allowed,
                   Intent *ret_intent);
 
-/* What to do about one mapping that cow_match() took. */
+/* The same for its anonymous memory. What exists is moved, unless ColdAfter= says which pages belong
+ * where. */
+void anon_intent_build(const AnonRule *anon, const Tiers *tiers, const NodeSet *allowed,
+                       Intent *ret_intent);
+
+/* Whether a rule is about anonymous memory at all. */
+bool rule_concerns_anon(const Rule *rule);
+
+/* Whether what is seen is the policy of somebody else: a mapping without one of its own shows that of
+ * its process, which we may have given it for its anonymous memory. */
+bool plan_is_given(VmaPolicy policy, const NodeSet *policy_nodes, const NodeSet *given);
+
+/* What to do about one mapping that cow_match() took, or one thread. */
 Plan plan_build(const Intent *intent, const Budget *budget, const Placed *placed);
 
 /* "placed", …: as `daxtier list` has it. */

@@ -304,3 +304,9 @@ void rule_deinit(Rule *rule)
         free(rule->cow.file);
         *rule = (Rule){};
 }
+
+uint64_t limits_pause_max_ns(const Limits *limits)
+{
+        return limits->pause_max_usec < UINT64_MAX / 1000u ? limits->pause_max_usec * 1000u
+                                                           : UINT64_MAX;
+}

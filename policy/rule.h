@@ -70,3 +70,6 @@ extern const IniSchema rule_schema;
  * expected; a missing [Match] Cgroup= is such an error. -ENOMEM. */
 int rule_parse(const char *file, const char *text, Rule *ret_rule, ConfigError *ret_error);
 void rule_deinit(Rule *rule);
+
+/* PauseMax= in nanoseconds. */
+uint64_t limits_pause_max_ns(const Limits *limits);

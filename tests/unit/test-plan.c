@@ -181,3 +181,70 @@ Test(plan, what_a_program_binds_itself_is_its_own)
         expect_plan(plan_build(&intent, &enough, &own), SKIPPED, OWN_POLICY, PLAN_NOTHING);
         expect_plan(plan_build(&intent, &enough, &ours), PLACING, NONE, PLAN_PLACE);
 }
+
+static const AnonRule heap = { .tier = { .kind = TIER_CHEAP }, .cold_after_usec = RULE_UNSET };
+
+static Intent anon_intent_for(const AnonRule *anon)
+{
+        Tiers tiers = { .cheap = set_of("2"), .fast = set_of("0") };
+        Intent intent;
+
+        anon_intent_build(anon, &tiers, NULL, &intent);
+        return intent;
+}
+
+Test(plan, threads_get_the_policy_of_anonymous_memory)
+{
+        Intent intent = anon_intent_for(&heap);
+        Placed fresh = SEEN(DEFAULT, 0, ), has_it = SEEN(PREFERRED, NODE(2), ),
+               own = SEEN(PREFERRED, NODE(0), ), bound = SEEN(BIND, NODE(2), );
+
+        expect_plan(plan_build(&intent, &enough, &fresh), PLACING, NONE, PLAN_PLACE);
+        expect_plan(plan_build(&intent, &enough, &has_it), PLACED, NONE, PLAN_NOTHING);
+        expect_plan(plan_build(&intent, &enough, &own), SKIPPED, OWN_POLICY, PLAN_NOTHING);
+        expect_plan(plan_build(&intent, &enough, &bound), SKIPPED, OWN_POLICY, PLAN_NOTHING);
+}
+
+Test(plan, a_thread_of_no_policy_loses_what_we_gave)
+{
+        Intent none = {};
+        NodeSet given = set_of("2");
+        Placed ours = SEEN(PREFERRED, NODE(2), .given = &given);
+
+        expect_plan(plan_build(&none, &enough, &ours), SKIPPED, HANDS_OFF, PLAN_RELEASE);
+}
+
+Test(plan, existing_memory_is_moved_unless_its_age_says_where_it_belongs)
+{
+        AnonRule aging = heap;
+
+        aging.cold_after_usec = 1000000;
+        cr_expect(anon_intent_for(&heap).move_existing);
+        cr_expect_not(anon_intent_for(&aging).move_existing);
+}
+
+Test(plan, which_rules_are_about_anonymous_memory)
+{
+        Rule rule = { .anon.cold_after_usec = RULE_UNSET, .limits.fast_max = RULE_UNSET };
+
+        cr_expect_not(rule_concerns_anon(&rule));
+        rule.anon.tier.kind = TIER_FAST;
+        cr_expect(rule_concerns_anon(&rule));
+        rule.anon.tier.kind = TIER_DEFAULT;
+        rule.anon.cold_after_usec = 1;
+        cr_expect(rule_concerns_anon(&rule));
+        rule.anon.cold_after_usec = RULE_UNSET;
+        rule.limits.fast_max = 1;
+        cr_expect(rule_concerns_anon(&rule));
+}
+
+Test(plan, a_policy_of_the_thread_is_told_from_others)
+{
+        NodeSet given = set_of("2-3"), first = set_of("2"), other = set_of("1");
+
+        cr_expect(plan_is_given(VMA_POLICY_PREFERRED, &given, &given));
+        cr_expect(plan_is_given(VMA_POLICY_PREFERRED, &first, &given), "no mask for both");
+        cr_expect_not(plan_is_given(VMA_POLICY_PREFERRED, &other, &given));
+        cr_expect_not(plan_is_given(VMA_POLICY_BIND, &given, &given));
+        cr_expect_not(plan_is_given(VMA_POLICY_DEFAULT, &(NodeSet){}, &given));
+}
