@@ -361,8 +361,7 @@ bool placement_stop(Placement *placement, placement_idle_fn on_idle, void *userd
 
 void placement_set_tiers(Placement *placement, const Tiers *tiers)
 {
-        if (nodeset_equal(&placement->tiers.cheap, &tiers->cheap) &&
-            nodeset_equal(&placement->tiers.fast, &tiers->fast))
+        if (tiers_equal(&placement->tiers, tiers))
                 return;
 
         placement->tiers = *tiers;

@@ -5,6 +5,7 @@
 
 #include "daemon/kernel/backing.h"
 #include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/cpu.h"
 #include "daemon/kernel/mapped.h"
 #include "daemon/kernel/maps.h"
 #include "daemon/kernel/pagemap.h"
@@ -84,15 +85,20 @@ static int subject_read(int process_fd, pid_t pid, Subject *ret_subject)
 }
 
 /* Which nodes the process may have, and which it should. */
-static void intent_read(const Scanner *scanner, const Subject *subject, const Rule *rule,
-                        Intent *ret_intent)
+static void intent_read(const Scanner *scanner, int process_fd, const Subject *subject,
+                        const Rule *rule, Intent *ret_intent)
 {
-        NodeSet allowed;
-        bool limited;
+        const Tiers *tiers = scanner->tiers;
+        NodeSet allowed, home;
+        bool limited, bound;
 
         limited = cgroup_allowed_nodes(scanner->cgroup_fd, subject->cgroup, &allowed) >= 0 &&
                   !nodeset_is_empty(&allowed);
-        intent_build(&rule->cow, scanner->tiers, limited ? &allowed : NULL, ret_intent);
+        /* Only asked where it makes a difference: on most machines it makes none. */
+        bound = tiers_have_choice(tiers, &rule->cow.tier) &&
+                cpus_read_home(scanner->sys_fd, process_fd, &tiers->proximity.cpus, &home) >= 0;
+        intent_build(&rule->cow, tiers, limited ? &allowed : NULL, bound ? &home : NULL,
+                     ret_intent);
 }
 
 /* The mappings that the rule takes. The others are freed. */
@@ -234,7 +240,7 @@ int scan_process(Scanner *scanner, pid_t pid, Scan *ret_scan)
 
         scan.rule = policy_match(scanner->rules, scanner->n_rules, &scan.subject);
         if (scan.rule) {
-                intent_read(scanner, &scan.subject, scan.rule, &scan.intent);
+                intent_read(scanner, process_fd, &scan.subject, scan.rule, &scan.intent);
                 r = mappings_scan(scanner, process_fd, &scan);
                 if (r < 0)
                         return r;

@@ -32,6 +32,12 @@ void nodeset_union(NodeSet *set, const NodeSet *other)
                 set->bits[i] |= other->bits[i];
 }
 
+void nodeset_intersect(NodeSet *set, const NodeSet *other)
+{
+        for (size_t i = 0; i < ARRAY_SIZE(set->bits); i++)
+                set->bits[i] &= other->bits[i];
+}
+
 bool nodeset_has(const NodeSet *set, unsigned node)
 {
         return node < NODESET_MAX &&

@@ -23,6 +23,7 @@ struct NodeSet {
 void nodeset_add(NodeSet *set, unsigned node);
 void nodeset_remove(NodeSet *set, unsigned node);
 void nodeset_union(NodeSet *set, const NodeSet *other);
+void nodeset_intersect(NodeSet *set, const NodeSet *other);
 bool nodeset_has(const NodeSet *set, unsigned node);
 bool nodeset_is_empty(const NodeSet *set);
 bool nodeset_equal(const NodeSet *a, const NodeSet *b);

@@ -3,9 +3,15 @@
 
 #include "policy/macro.h"
 
-static void intent_of(const Tier *tier, const Tiers *tiers, const NodeSet *allowed, Intent *intent)
+/* Bound to fewer nodes it would be killed sooner; the kernel begins with the nearest. */
+static void intent_of(const Tier *tier, const Tiers *tiers, const NodeSet *allowed,
+                      const NodeSet *home, Intent *intent)
 {
-        intent->error = tiers_resolve(tiers, tier, &intent->nodes);
+        if (intent->strict)
+                intent->error = tiers_resolve(tiers, tier, &intent->nodes);
+        else
+                intent->error = tiers_resolve_near(tiers, tier, allowed, home, &intent->nodes);
+        intent->first = proximity_first(&tiers->proximity, &intent->nodes, home);
         if (allowed) {
                 intent->has_allowed = true;
                 intent->allowed = *allowed;
@@ -13,20 +19,20 @@ static void intent_of(const Tier *tier, const Tiers *tiers, const NodeSet *allow
 }
 
 void intent_build(const CowRule *cow, const Tiers *tiers, const NodeSet *allowed,
-                  Intent *ret_intent)
+                  const NodeSet *home, Intent *ret_intent)
 {
         Intent intent = { .strict = cow->strict, .move_existing = cow->move_existing };
 
-        intent_of(&cow->tier, tiers, allowed, &intent);
+        intent_of(&cow->tier, tiers, allowed, home, &intent);
         *ret_intent = intent;
 }
 
 void anon_intent_build(const AnonRule *anon, const Tiers *tiers, const NodeSet *allowed,
-                       Intent *ret_intent)
+                       const NodeSet *home, Intent *ret_intent)
 {
         Intent intent = { .move_existing = anon->cold_after_usec == RULE_UNSET };
 
-        intent_of(&anon->tier, tiers, allowed, &intent);
+        intent_of(&anon->tier, tiers, allowed, home, &intent);
         *ret_intent = intent;
 }
 

@@ -49,6 +49,7 @@ struct Intent {
         bool move_existing; /* what is elsewhere already, too */
         int error;          /* of resolving the tier: -ENXIO, it has no node */
         NodeSet nodes;      /* where its pages should be; empty: hands off */
+        int first;          /* the nearest of them, where only one can be named; -1: none */
         bool has_allowed;   /* its cgroup has a cpuset: */
         NodeSet allowed;
 };
@@ -75,14 +76,14 @@ struct Plan {
 };
 
 /* The nodes that the rule's tier stands for, for a process in a cgroup that may use @allowed (NULL:
- * any). Always fills @ret_intent. */
+ * any) and that runs on the nodes @home (NULL: anywhere). Always fills @ret_intent. */
 void intent_build(const CowRule *cow, const Tiers *tiers, const NodeSet *allowed,
-                  Intent *ret_intent);
+                  const NodeSet *home, Intent *ret_intent);
 
 /* The same for its anonymous memory. What exists is moved, unless ColdAfter= says which pages belong
  * where. */
 void anon_intent_build(const AnonRule *anon, const Tiers *tiers, const NodeSet *allowed,
-                       Intent *ret_intent);
+                       const NodeSet *home, Intent *ret_intent);
 
 /* Whether a rule is about anonymous memory at all. */
 bool rule_concerns_anon(const Rule *rule);

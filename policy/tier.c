@@ -77,6 +77,7 @@ void tiers_sort(const Node *nodes, size_t n_nodes, const NodeSet *cheap, const N
                         nodeset_add(&tiers.fast, node->id);
         }
 
+        proximity_build(nodes, n_nodes, &tiers.proximity);
         *ret_tiers = tiers;
 }
 
@@ -104,6 +105,43 @@ int tiers_resolve(const Tiers *tiers, const Tier *tier, NodeSet *ret_nodes)
 
         *ret_nodes = nodes;
         return 0;
+}
+
+int tiers_resolve_near(const Tiers *tiers, const Tier *tier, const NodeSet *allowed,
+                       const NodeSet *home, NodeSet *ret_nodes)
+{
+        NodeSet nodes, usable;
+        int r;
+
+        r = tiers_resolve(tiers, tier, &nodes);
+        if (r < 0)
+                return r;
+
+        if (tiers_have_choice(tiers, tier)) {
+                usable = nodes;
+                if (allowed)
+                        nodeset_intersect(&usable, allowed);
+                if (!nodeset_is_empty(&usable))
+                        proximity_nearest(&tiers->proximity, &usable, home, &nodes);
+        }
+
+        *ret_nodes = nodes;
+        return 0;
+}
+
+bool tiers_have_choice(const Tiers *tiers, const Tier *tier)
+{
+        const NodeSet *nodes = tier->kind == TIER_CHEAP  ? &tiers->cheap
+                               : tier->kind == TIER_FAST ? &tiers->fast
+                                                         : NULL;
+
+        return nodes && nodeset_count(nodes) > 1 && proximity_matters(&tiers->proximity);
+}
+
+bool tiers_equal(const Tiers *a, const Tiers *b)
+{
+        return nodeset_equal(&a->cheap, &b->cheap) && nodeset_equal(&a->fast, &b->fast) &&
+               proximity_equal(&a->proximity, &b->proximity);
 }
 
 const char *tiers_name_of(const Tiers *tiers, unsigned node)

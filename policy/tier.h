@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 #include "policy/nodeset.h"
+#include "policy/proximity.h"
 
 typedef struct NodePerf NodePerf;
-typedef struct Node Node;
 typedef struct Tier Tier;
 typedef struct Tiers Tiers;
 
@@ -38,6 +38,8 @@ struct Node {
         uint64_t total_bytes;
         uint64_t free_bytes;
         NodePerf perf;
+        NodeSet initiators;             /* the nodes with CPUs that .perf is of; empty: not known */
+        uint8_t distances[NODESET_MAX]; /* to the others; 0: not known. 10: to itself */
 };
 
 /* Tier= as it is written in a policy or given to the library. */
@@ -57,6 +59,7 @@ struct Tier {
 struct Tiers {
         NodeSet cheap;
         NodeSet fast;
+        Proximity proximity;
 };
 
 /* "cheap", "fast", "default", "node:LIST". -EINVAL: none of these. */
@@ -74,6 +77,16 @@ void tiers_sort(const Node *nodes, size_t n_nodes, const NodeSet *cheap, const N
 /* The nodes that @tier stands for. -ENXIO: it has no node on this machine. TIER_DEFAULT is the
  * empty set and succeeds. */
 int tiers_resolve(const Tiers *tiers, const Tier *tier, NodeSet *ret_nodes);
+
+/* The same for a process that runs on the nodes @home and may have memory of @allowed (NULL: all, of
+ * both): of an automatic tier the nodes that are nearest to it. "node:LIST" is taken as it is. */
+int tiers_resolve_near(const Tiers *tiers, const Tier *tier, const NodeSet *allowed,
+                       const NodeSet *home, NodeSet *ret_nodes);
+
+/* Whether tiers_resolve_near() depends on where the process runs. */
+bool tiers_have_choice(const Tiers *tiers, const Tier *tier);
+
+bool tiers_equal(const Tiers *a, const Tiers *b);
 
 /* "cheap", "fast", or NULL for a node that belongs to no tier. */
 const char *tiers_name_of(const Tiers *tiers, unsigned node);

@@ -103,40 +103,74 @@ static NodePerf read_access_class(int sys_fd, unsigned node, const char *access_
         return perf;
 }
 
-/* Whether the numbers of access0 are those of a CPU. access0 is the nearest initiator of any kind,
- * which may be a generic initiator (a GPU, a NIC): its numbers say nothing about our programs. */
-static bool access0_is_cpu(int sys_fd, unsigned node, const NodeSet *has_cpu)
+/* The nodes that the numbers of a class are of. */
+static NodeSet read_initiators(int sys_fd, unsigned node, const char *access_class)
 {
         _cleanup_(closedirp) DIR *dir = NULL;
+        NodeSet initiators = {};
         char path[96];
-        bool named = false;
 
-        snprintf(path, sizeof(path), ACCESS_PATH, node, "access0");
+        snprintf(path, sizeof(path), ACCESS_PATH, node, access_class);
         if (directory_open(sys_fd, path, &dir) < 0)
-                return false;
+                return initiators;
 
         for (const struct dirent *entry = readdir(dir); entry; entry = readdir(dir)) {
                 uint64_t initiator;
 
-                if (!name_is_numbered(entry->d_name, "node", &initiator) ||
-                    initiator >= NODESET_MAX)
-                        continue;
-                if (nodeset_has(has_cpu, (unsigned)initiator))
-                        return true;
-                named = true;
+                if (name_is_numbered(entry->d_name, "node", &initiator) && initiator < NODESET_MAX)
+                        nodeset_add(&initiators, (unsigned)initiator);
         }
-
-        return !named;
+        return initiators;
 }
 
-static NodePerf read_perf(int sys_fd, unsigned node, const NodeSet *has_cpu)
+/* access0 is the nearest initiator of any kind, which may be a generic initiator (a GPU, a NIC): its
+ * numbers say nothing about our programs. */
+static void read_hmat(int sys_fd, const NodeSet *has_cpu, Node *node)
 {
-        NodePerf perf = read_access_class(sys_fd, node, "access1");
+        NodeSet named;
 
-        if (!perf.from_hmat && access0_is_cpu(sys_fd, node, has_cpu))
-                perf = read_access_class(sys_fd, node, "access0");
+        node->perf = read_access_class(sys_fd, node->id, "access1");
+        node->initiators = read_initiators(sys_fd, node->id, "access1");
+        nodeset_intersect(&node->initiators, has_cpu);
+        if (node->perf.from_hmat)
+                return;
 
-        return perf;
+        named = read_initiators(sys_fd, node->id, "access0");
+        if (nodeset_is_empty(&named) || nodeset_first_common(&named, has_cpu) >= 0)
+                node->perf = read_access_class(sys_fd, node->id, "access0");
+        if (nodeset_is_empty(&node->initiators)) {
+                node->initiators = named;
+                nodeset_intersect(&node->initiators, has_cpu);
+        }
+}
+
+/* "10 20 17": one number for each node that is online. */
+static int read_distances(int sys_fd, unsigned node, const NodeSet *online,
+                          uint8_t ret_distances[static NODESET_MAX])
+{
+        uint8_t distances[NODESET_MAX] = {};
+        char path[64], text[DISTANCE_MAX];
+        const char *at = text;
+        int r;
+
+        snprintf(path, sizeof(path), NODE_DIR "/node%u/distance", node);
+        r = attr_read(sys_fd, path, text, sizeof(text));
+        if (r < 0)
+                return r;
+
+        for (int to = nodeset_next(online, 0); to >= 0;
+             to = nodeset_next(online, (unsigned)to + 1)) {
+                char *end;
+                unsigned long distance = strtoul(at, &end, 10);
+
+                if (end == at || distance == 0 || distance > UINT8_MAX)
+                        return -EBADMSG;
+                distances[to] = (uint8_t)distance;
+                at = end;
+        }
+
+        memcpy(ret_distances, distances, sizeof(distances));
+        return 0;
 }
 
 static bool is_bound_to_kmem(int dax_fd, const char *device)
@@ -221,7 +255,9 @@ int nodes_read(int sys_fd, Node **ret_nodes, size_t *ret_n_nodes)
                 if (r < 0)
                         return r;
 
-                node->perf = read_perf(sys_fd, node->id, &has_cpu);
+                read_hmat(sys_fd, &has_cpu, node);
+                /* A node that comes or goes meanwhile shifts the row: then next time. */
+                (void)read_distances(sys_fd, node->id, &online, node->distances);
                 n_nodes++;
         }
 
@@ -243,39 +279,20 @@ int node_free_bytes(int sys_fd, unsigned node, uint64_t *ret_bytes)
         return 0;
 }
 
-/* "10 20 17": one number for each node that is online. */
 int node_distance(int sys_fd, unsigned from, unsigned to, unsigned *ret_distance)
 {
-        char path[64], text[DISTANCE_MAX];
-        const char *at = text;
+        uint8_t distances[NODESET_MAX];
         NodeSet online;
         int r;
 
-        r = attr_read(sys_fd, NODE_DIR "/online", text, sizeof(text));
+        r = read_list(sys_fd, "online", &online);
+        if (r >= 0 && !nodeset_has(&online, to))
+                r = -ENOENT;
         if (r >= 0)
-                r = nodeset_parse(text, &online);
-        if (r < 0)
-                return r;
-        if (!nodeset_has(&online, to))
-                return -ENOENT;
-
-        snprintf(path, sizeof(path), NODE_DIR "/node%u/distance", from);
-        r = attr_read(sys_fd, path, text, sizeof(text));
+                r = read_distances(sys_fd, from, &online, distances);
         if (r < 0)
                 return r;
 
-        for (int node = nodeset_next(&online, 0); node >= 0;
-             node = nodeset_next(&online, (unsigned)node + 1)) {
-                char *end;
-                unsigned long distance = strtoul(at, &end, 10);
-
-                if (end == at || distance > UINT8_MAX)
-                        return -EBADMSG;
-                if (node == (int)to) {
-                        *ret_distance = (unsigned)distance;
-                        return 0;
-                }
-                at = end;
-        }
-        return -ENOENT;
+        *ret_distance = distances[to];
+        return 0;
 }

@@ -8,7 +8,8 @@
 
 /* The NUMA nodes as /sys shows them: @sys_fd is an open /sys. Node.is_dax comes from
  * bus/dax/devices (a device bound to kmem whose target_node it is), Node.perf from the HMAT's
- * access1 (else access0) initiator attributes. An array the caller frees, ordered by node. */
+ * access1 (else access0) initiator attributes, .initiators from the links there, .distances from the
+ * kernel's table. An array the caller frees, ordered by node. */
 int nodes_read(int sys_fd, Node **ret_nodes, size_t *ret_n_nodes);
 
 /* Bytes of the node that nobody uses now. -ENOENT: there is no such node, or it is offline. */

@@ -78,6 +78,60 @@ Test(node, access0_counts_unless_it_is_of_a_generic_initiator)
         cr_assert_eq(nodes[3].perf.write_latency_ns, -1);
 }
 
+static void expect_near(const Tiers *tiers, unsigned home, unsigned nearest)
+{
+        NodeSet where = {}, nodes;
+        Tier cheap = { .kind = TIER_CHEAP };
+
+        nodeset_add(&where, home);
+        cr_assert_eq(tiers_resolve_near(tiers, &cheap, NULL, &where, &nodes), 0);
+        cr_expect(nodeset_count(&nodes) == 1 && nodeset_has(&nodes, nearest), "from node %u", home);
+}
+
+/* On both the pmem of socket 0 is node 3, and node 2 that of socket 1. */
+Test(node, two_sockets_are_told_apart_by_the_hmat_else_by_distance)
+{
+        static const char *const machines[] = { "sys-sockets-hmat", "sys-sockets" };
+
+        for (size_t i = 0; i < ARRAY_SIZE(machines); i++) {
+                _cleanup_(freep) Node *nodes = NULL;
+                size_t n_nodes = read_fixture(machines[i], &nodes);
+                Tiers tiers;
+
+                cr_assert_eq(n_nodes, 4);
+                tiers_sort(nodes, n_nodes, NULL, NULL, &tiers);
+                cr_assert_eq(nodeset_count(&tiers.cheap), 2);
+                expect_near(&tiers, 0, 3);
+                expect_near(&tiers, 1, 2);
+        }
+}
+
+Test(node, distances_are_the_kernels)
+{
+        _cleanup_(closep) int sys_fd = fixture_open("sys-sockets");
+        _cleanup_(freep) Node *nodes = NULL;
+        unsigned distance = 77;
+
+        cr_assert_eq(read_fixture("sys-sockets", &nodes), 4);
+        cr_assert_eq(nodes[1].distances[0], 21);
+        cr_assert_eq(nodes[1].distances[2], 17);
+        cr_assert_eq(nodes[1].distances[4], 0, "there is no such node");
+
+        cr_assert_eq(node_distance(sys_fd, 0, 4, &distance), -ENOENT);
+        cr_assert_eq(distance, 77);
+        cr_assert_eq(node_distance(sys_fd, 0, 3, &distance), 0);
+        cr_assert_eq(distance, 17);
+}
+
+Test(node, initiators_are_those_of_the_numbers)
+{
+        _cleanup_(freep) Node *nodes = NULL;
+
+        cr_assert_eq(read_fixture("sys-access0", &nodes), 4);
+        cr_assert_eq(nodeset_next(&nodes[1].initiators, 0), 0, "access0, a CPU");
+        cr_assert(nodeset_is_empty(&nodes[2].initiators), "access0, a generic initiator");
+}
+
 Test(node, without_hmat_and_dax_bus_everything_else_is_there)
 {
         _cleanup_(freep) Node *nodes = NULL;

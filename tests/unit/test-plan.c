@@ -20,7 +20,7 @@ static Intent intent_for(const CowRule *cow, const char *cheap, const char *allo
         NodeSet may = set_of(allowed ? allowed : "");
         Intent intent;
 
-        intent_build(cow, &tiers, allowed ? &may : NULL, &intent);
+        intent_build(cow, &tiers, allowed ? &may : NULL, NULL, &intent);
         return intent;
 }
 
@@ -189,7 +189,7 @@ static Intent anon_intent_for(const AnonRule *anon)
         Tiers tiers = { .cheap = set_of("2"), .fast = set_of("0") };
         Intent intent;
 
-        anon_intent_build(anon, &tiers, NULL, &intent);
+        anon_intent_build(anon, &tiers, NULL, NULL, &intent);
         return intent;
 }
 
@@ -247,4 +247,48 @@ Test(plan, a_policy_of_the_thread_is_told_from_others)
         cr_expect_not(plan_is_given(VMA_POLICY_PREFERRED, &other, &given));
         cr_expect_not(plan_is_given(VMA_POLICY_BIND, &given, &given));
         cr_expect_not(plan_is_given(VMA_POLICY_DEFAULT, &(NodeSet){}, &given));
+}
+
+/* Two sockets; node 2 is the cheap one of socket 1, node 3 that of socket 0. */
+static Intent intent_at(const CowRule *cow, const char *home)
+{
+        static const Node nodes[] = {
+                { .id = 0, .has_cpu = true, .has_memory = true, .distances = { 10, 21, 28, 17 } },
+                { .id = 1, .has_cpu = true, .has_memory = true, .distances = { 21, 10, 17, 28 } },
+                { .id = 2, .is_dax = true, .has_memory = true },
+                { .id = 3, .is_dax = true, .has_memory = true },
+        };
+        NodeSet where = set_of(home);
+        Intent intent;
+        Tiers tiers;
+
+        tiers_sort(nodes, ARRAY_SIZE(nodes), NULL, NULL, &tiers);
+        intent_build(cow, &tiers, NULL, &where, &intent);
+        cr_assert_eq(intent.error, 0);
+        return intent;
+}
+
+Test(plan, a_process_that_is_bound_to_a_socket_has_the_nearest_nodes)
+{
+        Intent intent = intent_at(&cheap, "0");
+        Placed near = SEEN(PREFERRED, NODE(3), ), far = SEEN(PREFERRED, NODE(2), );
+        NodeSet far_nodes = set_of("2");
+
+        cr_assert_eq(nodeset_count(&intent.nodes), 1);
+        cr_assert_eq(intent.first, 3);
+        expect_plan(plan_build(&intent, &enough, &near), PLACED, NONE, PLAN_NOTHING);
+        far.given = &far_nodes; /* it was bound to the other one then */
+        expect_plan(plan_build(&intent, &enough, &far), PLACING, NONE, PLAN_PLACE);
+}
+
+Test(plan, a_process_that_runs_anywhere_or_binds_has_the_whole_tier)
+{
+        static const CowRule strict = { .tier = { .kind = TIER_CHEAP }, .strict = true };
+        NodeSet both = set_of("2-3");
+        Intent intent = intent_at(&cheap, "0-1");
+
+        cr_assert(nodeset_equal(&intent.nodes, &both));
+        intent = intent_at(&strict, "0");
+        cr_assert(nodeset_equal(&intent.nodes, &both));
+        cr_assert_eq(intent.first, 3);
 }
