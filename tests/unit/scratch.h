@@ -29,14 +29,20 @@ typedef struct Scratch {
         int fd;
 } Scratch;
 
-static inline Scratch scratch_new(void)
+static inline Scratch scratch_new_in(const char *directory)
 {
-        Scratch scratch = { .path = "/var/tmp/daxtierd-test-XXXXXX" };
+        Scratch scratch;
 
+        snprintf(scratch.path, sizeof(scratch.path), "%s/daxtierd-test-XXXXXX", directory);
         cr_assert_not_null(mkdtemp(scratch.path));
         scratch.fd = open(scratch.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         cr_assert_geq(scratch.fd, 0);
         return scratch;
+}
+
+static inline Scratch scratch_new(void)
+{
+        return scratch_new_in("/var/tmp");
 }
 
 static inline int scratch_remove(const char *path, const struct stat *st, int type,
