@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* daxtierd-injector: runs one mbind() in one process per request, and nothing else.
+/* daxtierd-injector: runs one mbind() or set_mempolicy() in one process per request, and nothing else.
  *
  * A tracer that dies between changing a thread's registers and restoring them takes its target along.
  * So this is a service of its own, whose memory is locked, which the OOM killer spares, which holds
@@ -69,7 +69,7 @@ static int serve_request(int fd)
                 return 0;
 
         if (n == sizeof(request))
-                inject_mbind(&request, &outcome);
+                inject_call(&request, &outcome);
 
         /* A client that does not read its answers loses them; it is not waited for. */
         n = send(fd, &outcome, sizeof(outcome), MSG_DONTWAIT | MSG_NOSIGNAL);

@@ -135,20 +135,38 @@ static uint64_t call_address(const Injection *injection)
         return injection->vdso_address + injection->vdso.call;
 }
 
-static int prepare(Injection *injection)
+static long call_number(const Injection *injection)
+{
+        return injection->request->call == INJECT_CALL_MBIND ? SYS_mbind : SYS_set_mempolicy;
+}
+
+/* mbind(start, length, mode, nodes, maxnode), set_mempolicy(mode, nodes, maxnode) */
+static void call_args(const Injection *injection, uint64_t ret_args[static ARCH_CALL_ARGS])
 {
         const InjectTarget *target = &injection->request->target;
-        uint64_t vdso = injection->vdso_address;
-        const uint64_t args[ARCH_CALL_ARGS] = {
-                target->start,
-                target->end - target->start,
-                (uint64_t)injection->mode,
-                injection->maxnode != 0 ? vdso + injection->nodes_offset : 0,
-                injection->maxnode,
-        };
-        struct user_regs_struct registers =
-                arch_prepare(&injection->wait.found, call_address(injection), SYS_mbind, args);
+        size_t n = 0;
+
+        if (injection->request->call == INJECT_CALL_MBIND) {
+                ret_args[n++] = target->start;
+                ret_args[n++] = target->end - target->start;
+        }
+        ret_args[n++] = (uint64_t)injection->mode;
+        ret_args[n++] =
+                injection->maxnode != 0 ? injection->vdso_address + injection->nodes_offset : 0;
+        ret_args[n++] = injection->maxnode;
+        while (n < ARCH_CALL_ARGS)
+                ret_args[n++] = 0;
+}
+
+static int prepare(Injection *injection)
+{
+        struct user_regs_struct registers;
+        uint64_t args[ARCH_CALL_ARGS];
         int r;
+
+        call_args(injection, args);
+        registers = arch_prepare(&injection->wait.found, call_address(injection),
+                                 call_number(injection), args);
 
         r = tracee_set_mask(injection->thread, ~FAULT_SIGNALS | injection->mask);
         return r < 0 ? r : tracee_set_registers(injection->thread, &registers);
@@ -222,11 +240,11 @@ static int enter(Injection *injection)
         if (r < 0)
                 return r;
 
-        return entry && number == SYS_mbind ? 0 : -EBADMSG;
+        return entry && number == (uint64_t)call_number(injection) ? 0 : -EBADMSG;
 }
 
-/* To the next entry or exit. That may wait for the target's memory map, for as long as another of its
- * threads holds it; a thread of the target that called mbind() itself would wait just so. */
+/* To the next entry or exit. mbind() may wait for the target's memory map, for as long as another of
+ * its threads holds it; a thread of the target that called it itself would wait just so. */
 static int go_on(const Injection *injection)
 {
         TraceeStop at = {};
@@ -359,7 +377,18 @@ static void let_go(Injection *injection)
         outcome->pause_ns = tracee_now_ns() - injection->stopped_ns;
 }
 
-void inject_mbind(const InjectRequest *request, InjectOutcome *ret_outcome)
+/* A thread that was named can end where the process goes on. Who asked has to know which it was. */
+static void tell_thread_from_process(const Injection *injection, InjectOutcome *outcome)
+{
+        pid_t any;
+
+        if (injection->request->call != INJECT_CALL_MBIND && outcome->error == -ESRCH &&
+            injection->process_fd >= 0 && injection_check_process(injection) >= 0 &&
+            thread_choose(injection->process_fd, injection->request->target.pid, &any) != -ESRCH)
+                outcome->step = INJECT_STEP_THREAD;
+}
+
+void inject_call(const InjectRequest *request, InjectOutcome *ret_outcome)
 {
         _cleanup_(injection_deinit) Injection injection = {
                 .request = request,
@@ -380,6 +409,8 @@ void inject_mbind(const InjectRequest *request, InjectOutcome *ret_outcome)
         else if (injection.outcome.error == -ESRCH && injection.outcome.thread != 0 &&
                  is_gone(&injection))
                 injection.outcome.flags &= ~INJECT_FLAG_HELD;
+
+        tell_thread_from_process(&injection, &injection.outcome);
 
         sigprocmask(SIG_SETMASK, &before, NULL);
         *ret_outcome = injection.outcome;

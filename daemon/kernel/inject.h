@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One mbind(2), run by a thread of another process: there is no process_mbind(). A transaction: stop
- * one thread, prepare, call, restore, resume. Not a byte of the target's memory is written.
+/* One mbind(2) or set_mempolicy(2), run by a thread of another process: there is no process_mbind(),
+ * and no policy of a thread that another could set. A transaction: stop one thread, prepare, call,
+ * restore, resume. Not a byte of the target's memory is written.
  *
  * The structs are also what the injector's socket carries, so their members have fixed widths and no
  * padding. */
@@ -13,12 +14,13 @@
 #include "policy/nodeset.h"
 
 typedef enum InjectStep InjectStep;
+typedef enum InjectCall InjectCall;
 typedef struct InjectTarget InjectTarget;
 typedef struct InjectRequest InjectRequest;
 typedef struct InjectOutcome InjectOutcome;
 
 /* Changes whenever one of the structs does; an injector of another version refuses. */
-#define INJECT_VERSION 1u
+#define INJECT_VERSION 2u
 
 /* A target that does not stop within this long is let go: it sleeps uninterruptibly. */
 #define INJECT_STOP_MAX_NS UINT64_C(20000000)
@@ -31,13 +33,13 @@ typedef struct InjectOutcome InjectOutcome;
 /* Where a transaction failed. Up to INJECT_STEP_PAUSE the target was at most stopped for a moment;
  * nothing of it was changed. */
 enum InjectStep {
-        INJECT_DONE,          /* the call was made, .result has its answer */
-        INJECT_STEP_REQUEST,  /* the request makes no sense */
-        INJECT_STEP_FIND,     /* the process is gone, or another has its pid */
-        INJECT_STEP_THREAD,   /* none of its threads can be stopped safely now */
-        INJECT_STEP_SEIZE,    /* PTRACE_SEIZE */
-        INJECT_STEP_STOP,     /* the thread did not stop */
-        INJECT_STEP_ABI,      /* not a program of this machine's own ABI */
+        INJECT_DONE,         /* the call was made, .result has its answer */
+        INJECT_STEP_REQUEST, /* the request makes no sense */
+        INJECT_STEP_FIND,    /* the process is gone, or another has its pid */
+        INJECT_STEP_THREAD, /* it, or none of them, can be stopped safely now; -ESRCH: it is gone */
+        INJECT_STEP_SEIZE,  /* PTRACE_SEIZE */
+        INJECT_STEP_STOP,   /* the thread did not stop */
+        INJECT_STEP_ABI,    /* not a program of this machine's own ABI */
         INJECT_STEP_DISPATCH, /* Syscall User Dispatch is on */
         INJECT_STEP_RSEQ,     /* inside a restartable sequence */
         INJECT_STEP_VMA,      /* the mapping is no longer the one that was asked for */
@@ -53,12 +55,18 @@ enum InjectStep {
         INJECT_STEP_LAST = INJECT_STEP_DETACH,
 };
 
-/* A process, and which of its memory. */
+enum InjectCall {
+        INJECT_CALL_MBIND,         /* the policy of a range, whoever writes to it */
+        INJECT_CALL_SET_MEMPOLICY, /* that of a thread, and of what it starts from then on */
+};
+
+/* A process, and which of its memory or which of its threads. All of the memory's members are 0 for
+ * INJECT_CALL_SET_MEMPOLICY. */
 struct InjectTarget {
         int32_t pid;
         uint32_t dev_major; /* of the mapped file, as maps has it; all 0: anonymous memory */
         uint32_t dev_minor;
-        uint32_t reserved;   /* 0 */
+        int32_t thread; /* a thread of .pid, to be used; for INJECT_CALL_MBIND 0: any will do */
         uint64_t start_time; /* process_start_time() */
         uint64_t inode;
         uint64_t vma_start;  /* an address, and */
@@ -70,14 +78,16 @@ struct InjectTarget {
 /* What to do there. */
 struct InjectRequest {
         uint32_t version;      /* INJECT_VERSION */
+        uint32_t call;         /* InjectCall */
         uint32_t strict;       /* 1: bind. 0: prefer */
+        uint32_t insist;       /* for a named thread: see inject_call() */
         uint64_t pause_max_ns; /* longest stop of the target that is acceptable */
         InjectTarget target;
         NodeSet nodes; /* empty: back to the default policy */
 };
 
 /* Bits of InjectOutcome.flags. */
-#define INJECT_FLAG_HELD       1u /* see inject_mbind() */
+#define INJECT_FLAG_HELD       1u /* see inject_call() */
 #define INJECT_FLAG_FIRST_NODE 2u /* the policy has only the first of .nodes */
 #define INJECT_FLAG_CURED      4u /* a wait that our stop made fail with EINTR was restarted */
 
@@ -85,7 +95,7 @@ struct InjectOutcome {
         uint32_t version;
         uint32_t step;     /* InjectStep: INJECT_DONE, or where .error arose */
         int32_t error;     /* of the mechanism: 0 or -errno */
-        int32_t result;    /* of the remote mbind(): 0 or -errno. Only if .error is 0 */
+        int32_t result;    /* of the remote call: 0 or -errno. Only if .error is 0 */
         int32_t thread;    /* which thread was stopped; 0: none */
         uint32_t flags;    /* INJECT_FLAG_* */
         uint64_t stop_ns;  /* from asking the thread to stop until it had stopped */
@@ -93,18 +103,23 @@ struct InjectOutcome {
 };
 
 static_assert(sizeof(InjectTarget) == 64, "no padding");
-static_assert(sizeof(InjectRequest) == 16 + 64 + NODESET_MAX / 8, "no padding");
+static_assert(sizeof(InjectRequest) == 24 + 64 + NODESET_MAX / 8, "no padding");
 static_assert(sizeof(InjectOutcome) == 40, "no padding");
 
-/* Prefers (PREFERRED, PREFERRED_MANY) or, when strict, binds the range to the nodes. Always fills
- * @ret_outcome.
+/* Makes the range, or the thread, prefer the nodes (PREFERRED, PREFERRED_MANY) or, when strict, bind to
+ * them. Always fills @ret_outcome.
+ *
+ * A named thread is refused with -EAGAIN at INJECT_STEP_THREAD while it cannot be stopped safely. That
+ * includes a call that a stop cuts short (a write() comes back with less), unless .insist is 1: one may
+ * wait in such a call for ever. -ESRCH at INJECT_STEP_THREAD: that thread is gone, and the process lives
+ * or is just ending; at any other step it is the process that is gone.
  *
  * For the time of the call it blocks all of the caller's signals and consumes SIGCHLD; the caller
  * may have no other children whose state it waits for with SIGCHLD.
  *
  * With INJECT_FLAG_HELD the target did not stop, and without a stop the kernel detaches a tracer only
  * when it exits: so the caller must exit, soon. */
-void inject_mbind(const InjectRequest *request, InjectOutcome *ret_outcome);
+void inject_call(const InjectRequest *request, InjectOutcome *ret_outcome);
 
 /* "stop", "seccomp", …; stable, for programs. NULL: no such step. */
 const char *inject_step_name(uint32_t step);

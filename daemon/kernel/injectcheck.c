@@ -23,21 +23,50 @@ int injection_note(Injection *injection, InjectStep step, int r)
         return r;
 }
 
-static int check_request(const InjectRequest *request)
+static int check_range_asked(const InjectRequest *request)
 {
         const InjectTarget *target = &request->target;
         uint64_t page_mask = (uint64_t)sysconf(_SC_PAGESIZE) - 1;
 
-        if (request->version != INJECT_VERSION)
-                return -EPROTO;
-        if (target->pid <= 0 || target->start >= target->end || target->start < target->vma_start ||
-            ((target->start | target->end | target->vma_start) & page_mask) != 0)
-                return -EINVAL;
-
-        return 0;
+        return target->thread != 0 || request->insist != 0 || target->start >= target->end ||
+                               target->start < target->vma_start ||
+                               ((target->start | target->end | target->vma_start) & page_mask) != 0
+                       ? -EINVAL
+                       : 0;
 }
 
-static int check_start_time(const Injection *injection)
+static int check_thread_asked(const InjectRequest *request)
+{
+        const InjectTarget *target = &request->target;
+
+        return target->thread <= 0 || target->start != 0 || target->end != 0 ||
+                               target->vma_start != 0 || target->vma_offset != 0 ||
+                               target->inode != 0 || target->dev_major != 0 ||
+                               target->dev_minor != 0
+                       ? -EINVAL
+                       : 0;
+}
+
+static int check_request(const InjectRequest *request)
+{
+        const InjectTarget *target = &request->target;
+
+        if (request->version != INJECT_VERSION)
+                return -EPROTO;
+        if (target->pid <= 0 || request->insist > 1)
+                return -EINVAL;
+
+        switch (request->call) {
+        case INJECT_CALL_MBIND:
+                return check_range_asked(request);
+        case INJECT_CALL_SET_MEMPOLICY:
+                return check_thread_asked(request);
+        default:
+                return -EINVAL;
+        }
+}
+
+int injection_check_process(const Injection *injection)
 {
         uint64_t start_time;
         int r;
@@ -58,7 +87,7 @@ static int find_process(Injection *injection)
                 return -errno;
 
         r = process_open(proc_fd, injection->request->target.pid, &injection->process_fd);
-        return r < 0 ? r : check_start_time(injection);
+        return r < 0 ? r : injection_check_process(injection);
 }
 
 /* Mode and node mask. Several nodes if the vdso happens to have such a mask, else the first. */
@@ -89,20 +118,41 @@ static int choose_nodes(Injection *injection)
                                &injection->maxnode);
 }
 
+/* The one that was named, or any. */
+static int choose_thread(const Injection *injection, pid_t *ret_tid)
+{
+        const InjectRequest *request = injection->request;
+        int r;
+
+        if (request->target.thread == 0)
+                return thread_choose(injection->process_fd, request->target.pid, ret_tid);
+
+        r = thread_check(injection->process_fd, request->target.thread, request->insist);
+        if (r >= 0)
+                *ret_tid = request->target.thread;
+        return r;
+}
+
 static int find_thread(Injection *injection)
 {
         char path[32];
         int r;
 
-        r = thread_choose(injection->process_fd, injection->request->target.pid,
-                          &injection->thread);
+        r = choose_thread(injection, &injection->thread);
         if (r < 0)
                 return r;
 
         snprintf(path, sizeof(path), "task/%d", injection->thread);
         injection->thread_fd =
                 openat(injection->process_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        return injection->thread_fd < 0 ? process_result(injection->process_fd, -errno) : 0;
+        if (injection->thread_fd >= 0)
+                return 0;
+        if (errno != ENOENT)
+                return -errno;
+
+        /* It has ended since. Where it was not named, another will do. */
+        r = process_result(injection->process_fd, -ENOENT);
+        return r == -ENOENT && injection->request->target.thread == 0 ? -EAGAIN : -ESRCH;
 }
 
 static InjectStep vdso_step(int error)
@@ -153,7 +203,7 @@ int injection_check_identity(const Injection *injection)
         if (faccessat(injection->thread_fd, "stat", F_OK, 0) < 0)
                 return -ESRCH;
 
-        return check_start_time(injection);
+        return injection_check_process(injection);
 }
 
 uint64_t injection_pause_deadline(const Injection *injection)
@@ -233,7 +283,7 @@ int injection_check_memory(Injection *injection)
         int r;
 
         r = vmas_open(injection->thread_fd, false, &vmas);
-        if (r >= 0)
+        if (r >= 0 && injection->request->call == INJECT_CALL_MBIND)
                 r = check_range(injection, &vmas);
         r = unless_killed(injection, r);
         if (injection_note(injection, range_step(r), r) < 0)

@@ -39,13 +39,16 @@ int injection_note(Injection *injection, InjectStep step, int r);
  * is refused here, without a stop. */
 int injection_make_ready(Injection *injection);
 
+/* -ESRCH: it is gone, or another has its pid. */
+int injection_check_process(const Injection *injection);
+
 /* From PTRACE_SEIZE on pid and thread cannot be given to others, so what this finds stays. */
 int injection_check_identity(const Injection *injection);
 
 /* Of the stopped thread: registers, and whether it can make a call. */
 int injection_check_thread(Injection *injection);
 
-/* The mapping, and the vdso once more: the process may have executed another program. */
+/* The mapping, if it is about one, and the vdso once more: the process may have executed another program. */
 int injection_check_memory(Injection *injection);
 
 /* When the target has been stopped for as long as the request allows; CLOCK_MONOTONIC. */

@@ -17,8 +17,9 @@ static const StepText step_texts[] = {
                                   "upgrade, restart daxtierd and daxtierd-injector." },
         [INJECT_STEP_FIND] = { "find", "The process has ended, so there is nothing to place." },
         [INJECT_STEP_THREAD] = { "thread",
-                                 "Every thread of the process waits uninterruptibly (for a disk, or "
-                                 "for a vfork() child) and cannot be stopped; it is tried again." },
+                                 "The thread, or every thread of the process, waits uninterruptibly "
+                                 "(for a disk, or for a vfork() child) or is in a call that a stop "
+                                 "would cut short; it is tried again." },
         [INJECT_STEP_SEIZE] = { "seize",
                                 "The kernel forbids to trace the process; see "
                                 "kernel.yama.ptrace_scope, lockdown and the security module." },
@@ -76,6 +77,8 @@ const char *inject_step_text(uint32_t step, int error)
                 return "Another process traces this one (gdb, strace); detach that, or wait.";
         if (step == INJECT_STEP_SEIZE && error == -EAGAIN)
                 return "Another call is just being made in the process; it is tried again.";
+        if (step == INJECT_STEP_THREAD && error == -ESRCH)
+                return "The thread has ended, or the process is ending.";
         if (error == -ESRCH)
                 return step_texts[step < INJECT_STEP_PREPARE ? INJECT_STEP_FIND : INJECT_STEP_CALL]
                         .text;

@@ -152,6 +152,17 @@ int thread_choose(int process_fd, pid_t pid, pid_t *ret_tid)
         return 0;
 }
 
+int thread_check(int process_fd, pid_t tid, bool insist)
+{
+        bool alive = false;
+        ThreadFitness fitness = thread_fitness(process_fd, tid, &alive);
+
+        if (!alive)
+                return -ESRCH;
+
+        return fitness == THREAD_UNFIT || (fitness == THREAD_DELICATE && !insist) ? -EAGAIN : 0;
+}
+
 int thread_status(int process_fd, pid_t tid, const char *field, uint64_t *ret_value)
 {
         char path[32], text[STATUS_TEXT_MAX], *end;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* Which thread of a process to stop. Any will do, as mbind() acts on the memory that all share; but
- * not each can be stopped without its noticing. */
+/* Which thread of a process to stop. For mbind() any will do, as it acts on the memory that all share;
+ * but not each can be stopped without its noticing. */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -40,3 +41,7 @@ int thread_state(int process_fd, pid_t tid, char *ret_state);
 /* The main thread if it waits, else the fittest of the first THREAD_LOOK_MAX. -EAGAIN: all are
  * unfit at the moment. -ESRCH: none is left. */
 int thread_choose(int process_fd, pid_t pid, pid_t *ret_tid);
+
+/* Whether this one can be stopped. -EAGAIN: not now, as it is unfit or, without @insist, delicate.
+ * -ESRCH: it has ended, or is not of the process. */
+int thread_check(int process_fd, pid_t tid, bool insist);

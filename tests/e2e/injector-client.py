@@ -3,9 +3,11 @@
 """The injector's client, for tests: daemon/kernel/inject.h has the messages.
 
     place PID ADDRESS NODE    one request; prints "step=0 error=0 result=0 thread=7"
+    thread PID TID NODE       the same for the policy of a thread; NODE - is none
     version                   one of a version that does not exist
-    storm NODE PID:ADDRESS…   requests for ever, to NODE and to no policy in turn, over connections of
-                              its own; SIGTERM: prints how many were "done=N refused=N lost=N"
+    storm NODE PID:ADDRESS…   requests for ever, to NODE and to no policy in turn, of the mapping and of
+                              the thread, over connections of its own; SIGTERM: prints how many were
+                              "done=N refused=N lost=N"
 """
 import signal
 import socket
@@ -13,7 +15,7 @@ import struct
 import sys
 
 SOCKET = "/run/daxtierd/injector"
-VERSION = 1
+VERSION = 2
 NODES_MAX = 1024
 
 
@@ -29,14 +31,29 @@ def mapping_of(pid, address):
     sys.exit(f"{pid} has nothing at {address:#x}")
 
 
-def request(pid, address, nodes, version=VERSION):
-    """An InjectRequest."""
+MBIND, SET_MEMPOLICY = range(2)
+FORMAT = "=IIIIQiIIiQQQQQQ"
+
+
+def start_time(pid):
     with open(f"/proc/{pid}/stat", encoding="ascii", errors="surrogateescape") as stat:
-        began = int(stat.read().rpartition(")")[2].split()[19])
-    start, end, offset, major, minor, inode = mapping_of(pid, address)
+        return int(stat.read().rpartition(")")[2].split()[19])
+
+
+def message_of(call, pid, thread, place, nodes):
+    """An InjectRequest. Place is start, end, offset, major, minor and inode of a mapping."""
+    start, end, offset, major, minor, inode = place
     mask = sum(1 << node for node in nodes).to_bytes(NODES_MAX // 8, "little")
-    return struct.pack("=IIQiIIIQQQQQQ", version, 0, 10**9, pid, major, minor, 0, began, inode,
-                       start, offset, start, end) + mask
+    return struct.pack(FORMAT, VERSION, call, 0, 0, 10**9, pid, major, minor, thread, start_time(pid),
+                       inode, start, offset, start, end) + mask
+
+
+def request(pid, address, nodes):
+    return message_of(MBIND, pid, 0, mapping_of(pid, address), nodes)
+
+
+def thread_request(pid, thread, nodes):
+    return message_of(SET_MEMPOLICY, pid, thread, (0, 0, 0, 0, 0, 0), nodes)
 
 
 def connect():
@@ -62,11 +79,13 @@ def storm(node, targets):
     turn, connection = 0, None
     while not ended:
         pid, address = targets[turn % len(targets)]
-        nodes = [node] if turn // len(targets) % 2 == 0 else []
+        of_thread, no_policy = divmod(turn // len(targets) % 4, 2)
+        nodes = [] if no_policy else [node]
         turn += 1
         try:
             connection = connection or connect()
-            outcome = ask(connection, request(pid, address, nodes))
+            outcome = ask(connection, thread_request(pid, pid, nodes) if of_thread
+                          else request(pid, address, nodes))
         except OSError:
             outcome = None
         if outcome is None:
@@ -86,8 +105,11 @@ def main():
         storm(int(words[0]), targets)
         return
     if command == "version":
-        message = bytearray(struct.calcsize("=IIQiIIIQQQQQQ") + NODES_MAX // 8)
+        message = bytearray(struct.calcsize(FORMAT) + NODES_MAX // 8)
         message[0] = 250
+    elif command == "thread":
+        pid, thread = (int(word) for word in words[:2])
+        message = thread_request(pid, thread, [] if words[2] == "-" else [int(words[2])])
     else:
         pid, address, node = (int(word, 0) for word in words)
         message = request(pid, address, [node])

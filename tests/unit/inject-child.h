@@ -165,7 +165,22 @@ static inline InjectRequest target_request(const Target *target)
         return request;
 }
 
-/* In a process of its own, which exits afterwards as inject_mbind() may want it to. */
+/* set_mempolicy() in one thread of it. */
+static inline InjectRequest target_thread_request(const Target *target, pid_t tid)
+{
+        InjectRequest request = {
+                .version = INJECT_VERSION,
+                .call = INJECT_CALL_SET_MEMPOLICY,
+                .pause_max_ns = UINT64_MAX,
+                .target = { .pid = target->pid, .thread = tid },
+        };
+
+        cr_assert_eq(process_start_time(target->process_fd, &request.target.start_time), 0);
+        nodeset_add(&request.nodes, 0);
+        return request;
+}
+
+/* In a process of its own, which exits afterwards as inject_call() may want it to. */
 static inline InjectOutcome inject_elsewhere(const InjectRequest *request)
 {
         InjectOutcome outcome = {};
@@ -176,7 +191,7 @@ static inline InjectOutcome inject_elsewhere(const InjectRequest *request)
         pid = fork();
         cr_assert_geq(pid, 0);
         if (pid == 0) {
-                inject_mbind(request, &outcome);
+                inject_call(request, &outcome);
                 _exit(write(answer[1], &outcome, sizeof(outcome)) != sizeof(outcome));
         }
 

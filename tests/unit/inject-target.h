@@ -46,8 +46,9 @@ void target_read_byte(void);
 
 pthread_t target_start(void *(*routine)(void *), void *argument);
 
-/* The modes of inject-target-odd.c; returns the program's exit status. */
+/* The modes of inject-target-odd.c, and inject-target-threads.c; return the program's exit status. */
 int target_run_odd(char **argv);
+int target_run_threads(const char *mode);
 
 /* Computes with every register full of known values until SIGUSR1. */
 void target_spin_on_registers(void);

@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 
+#include "daemon/kernel/threadpolicy.h"
 #include "daemon/kernel/tracee.h"
 #include "policy/macro.h"
 #include "tests/unit/inject-child.h"
@@ -103,9 +104,11 @@ Test(inject_stress, ten_thousand_calls)
         static Times bare_pause, bare_all, pause, all, spin_pause, spin_all;
         Injector injector = injector_new();
         Target targets[ARRAY_SIZE(members)];
-        InjectRequest requests[ARRAY_SIZE(members)];
+        InjectRequest requests[ARRAY_SIZE(members)], of_threads[ARRAY_SIZE(members)];
         unsigned seed = 3, again = 0, held = 0, done = 0;
         int fd = injector_connect(&injector);
+        VmaPolicy policy;
+        NodeSet nodes;
         sigset_t child;
 
         sigemptyset(&child);
@@ -114,14 +117,16 @@ Test(inject_stress, ten_thousand_calls)
         for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
                 targets[i] = target_new_of(members[i].program, members[i].mode);
                 requests[i] = target_request(&targets[i]);
+                of_threads[i] = target_thread_request(&targets[i], targets[i].pid);
         }
 
         while (done < CALLS) {
                 size_t i = (size_t)rand_r(&seed) % ARRAY_SIZE(members);
-                bool spins = is_spinning(&members[i]);
+                bool spins = is_spinning(&members[i]), of_thread = rand_r(&seed) % 3 == 0;
                 InjectOutcome outcome;
 
-                cr_assert_eq(injector_ask(fd, &requests[i], &outcome), 0);
+                cr_assert_eq(injector_ask(fd, of_thread ? &of_threads[i] : &requests[i], &outcome),
+                             0);
                 if (outcome.error == -EAGAIN || outcome.error == -ETIMEDOUT) {
                         cr_assert_lt(++again, CALLS / 10);
                         fprintf(stderr, "%s: again: %s: %d\n", members[i].mode,
@@ -145,6 +150,10 @@ Test(inject_stress, ten_thousand_calls)
 
         for (size_t i = 0; i < ARRAY_SIZE(members); i++) {
                 cr_assert_eq(target_policy(&targets[i]), VMA_POLICY_PREFERRED);
+                cr_assert_eq(
+                        thread_policy_read(targets[i].process_fd, targets[i].pid, &policy, &nodes),
+                        0);
+                cr_assert_eq(policy, VMA_POLICY_PREFERRED);
                 cr_assert_eq(target_end(&targets[i]), 0, "harmed: %s", members[i].mode);
         }
         close(fd);
