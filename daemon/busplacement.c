@@ -19,6 +19,7 @@ int bus_get_totals(sd_bus *bus, const char *path, const char *interface, const c
         const Connection *connection = userdata;
         const Placement *placement = connection->manager->placement;
         uint64_t all = 0, cheap = 0, fast = 0, mappings = 0;
+        TargetAnon anon;
         int r;
 
         if (!placement)
@@ -37,6 +38,12 @@ int bus_get_totals(sd_bus *bus, const char *path, const char *interface, const c
                                           mappings, "cow_bytes", all, "cow_cheap_bytes", cheap,
                                           "cow_fast_bytes", fast, "moved_bytes",
                                           account_moved_bytes(&placement->account));
+        metrics_anon(placement, &anon);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "{st}{st}{st}{st}", "anon_bytes", anon.bytes,
+                                          "anon_cheap_bytes", anon.cheap_bytes, "anon_fast_bytes",
+                                          anon.fast_bytes, "re_moved_bytes",
+                                          placement->account.re_moved_bytes);
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

@@ -41,7 +41,8 @@ static void on_fork(Placement *placement, const WatchEvent *event)
         const Target *parent = targets_find(&placement->targets, event->parent);
         Target *child;
 
-        if (!parent || (parent->scanned && (!parent->rule || parent->n_mappings == 0)))
+        if (!parent || (parent->scanned &&
+                        (!parent->rule || (parent->n_mappings == 0 && !parent->anon.is_concerned))))
                 return;
         child = placement_target(placement, event->pid);
         if (!child)

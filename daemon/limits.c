@@ -16,17 +16,31 @@ static uint64_t cgroup_cheap_bytes(const Placement *placement, const char *cgrou
 
         /* No memory controller there: what was seen at the last look. */
         for (const Target *target = placement->targets.by_pid; target; target = target->hh.next)
-                if (target->rule && strcmp(target->subject.cgroup, cgroup) == 0)
+                if (target->rule && strcmp(target->subject.cgroup, cgroup) == 0) {
+                        bytes += target->anon.cheap_bytes;
                         for (size_t i = 0; i < target->n_mappings; i++)
                                 bytes += target->mappings[i].cheap_bytes;
+                }
         return bytes;
+}
+
+bool limits_is_spent(const Placement *placement, const Target *target, const Intent *intent)
+{
+        const CgroupAccount *cgroup =
+                target->rule ? account_find(&placement->account, target->subject.cgroup) : NULL;
+
+        return cgroup && cgroup->exhausted &&
+               nodeset_first_common(&intent->nodes, &placement->tiers.cheap) >= 0;
 }
 
 static void cgroup_look_again(Placement *placement, const char *cgroup)
 {
         for (Target *target = placement->targets.by_pid; target; target = target->hh.next)
-                if (target->rule && strcmp(target->subject.cgroup, cgroup) == 0)
+                if (target->rule && strcmp(target->subject.cgroup, cgroup) == 0) {
+                        target->anon.is_settled =
+                                false; /* its threads are to lose it, or to have it again */
                         placement_due(placement, target, 0);
+                }
 }
 
 static int poll_arm(Placement *placement);

@@ -126,32 +126,70 @@ static int append_text(sd_bus_message *reply, const char *key, const char *text)
         return clean ? sd_bus_message_append(reply, "{sv}", key, "s", clean) : -ENOMEM;
 }
 
-static int append_mapping(sd_bus_message *reply, const Target *target, const TargetMapping *mapping)
+/* What all rows have: whose it is, where it should be, and how it is. */
+static int append_common(sd_bus_message *reply, const Target *target, const Tier *wanted,
+                         const char *kind, MappingState state, const char *reason)
 {
         char tier[NODESET_TEXT_MAX + 8];
         int r;
 
-        r = tier_format(&target->rule->cow.tier, tier, sizeof(tier));
+        r = tier_format(wanted, tier, sizeof(tier));
         if (r >= 0)
-                r = sd_bus_message_open_container(reply, 'a', "{sv}");
+                r = sd_bus_message_append(reply, "{sv}{sv}{sv}{sv}", "pid", "u",
+                                          (uint32_t)target->pid, "kind", "s", kind, "tier", "s",
+                                          tier, "state", "s", mapping_state_name(state));
         if (r >= 0)
-                r = sd_bus_message_append(
-                        reply, "{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}{sv}", "pid", "u",
-                        (uint32_t)target->pid, "start", "t", mapping->start, "end", "t",
-                        mapping->end, "dax", "b", mapping->kind == MAPPING_DAX, "tier", "s", tier,
-                        "cow_bytes", "t", mapping->cow_bytes, "cow_cheap_bytes", "t",
-                        mapping->cheap_bytes, "cow_fast_bytes", "t", mapping->fast_bytes, "state",
-                        "s", mapping_state_name(mapping->state));
-        if (r >= 0)
-                r = append_text(reply, "reason", mapping->reason);
+                r = append_text(reply, "reason", reason);
         if (r >= 0)
                 r = append_text(reply, "comm", target->subject.comm);
         if (r >= 0)
                 r = append_text(reply, "cgroup", target->subject.cgroup);
+        return r < 0 ? r : append_text(reply, "policy_file", target->rule->source);
+}
+
+static int append_bytes(sd_bus_message *reply, uint64_t bytes, uint64_t cheap, uint64_t fast)
+{
+        return sd_bus_message_append(reply, "{sv}{sv}{sv}", "cow_bytes", "t", bytes,
+                                     "cow_cheap_bytes", "t", cheap, "cow_fast_bytes", "t", fast);
+}
+
+static int append_mapping(sd_bus_message *reply, const Target *target, const TargetMapping *mapping)
+{
+        bool is_dax = mapping->kind == MAPPING_DAX;
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'a', "{sv}");
         if (r >= 0)
-                r = append_text(reply, "policy_file", target->rule->source);
+                r = append_common(reply, target, &target->rule->cow.tier,
+                                  is_dax ? "dax" : "page-cache", mapping->state, mapping->reason);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "{sv}{sv}{sv}", "start", "t", mapping->start,
+                                          "end", "t", mapping->end, "dax", "b", is_dax);
+        if (r >= 0)
+                r = append_bytes(reply, mapping->cow_bytes, mapping->cheap_bytes,
+                                 mapping->fast_bytes);
         if (r >= 0 && mapping->file)
                 r = append_text(reply, "file", mapping->file);
+        return r < 0 ? r : sd_bus_message_close_container(reply);
+}
+
+/* All anonymous memory of the process. */
+static int append_anon(sd_bus_message *reply, const Target *target)
+{
+        const TargetAnon *anon = &target->anon;
+        int r;
+
+        r = sd_bus_message_open_container(reply, 'a', "{sv}");
+        if (r >= 0)
+                r = append_common(reply, target, &target->rule->anon.tier, "anon", anon->state,
+                                  anon->reason);
+        if (r >= 0)
+                r = append_bytes(reply, anon->bytes, anon->cheap_bytes, anon->fast_bytes);
+        if (r >= 0)
+                r = sd_bus_message_append(reply, "{sv}{sv}{sv}", "moved_bytes", "t",
+                                          anon->moved_bytes, "re_moved_bytes", "t",
+                                          anon->re_moved_bytes, "engine", "s",
+                                          anon_engine_name(target));
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
@@ -207,6 +245,17 @@ static int mapping_list(Listing *listing, const Target *target, const TargetMapp
         return append_mapping(listing->reply, target, mapping);
 }
 
+static int anon_list(Listing *listing, const Target *target)
+{
+        if (!target->anon.is_concerned || listing->file[0] != '\0')
+                return 0;
+
+        listing->n_listed++;
+        listing->n_bytes +=
+                ROW_BYTES + strlen(target->subject.cgroup) + strlen(target->rule->source);
+        return append_anon(listing->reply, target);
+}
+
 /* The process at hand from where the last turn ended, or as much of it as there is time for. */
 static int process_list(Listing *listing, uint64_t until)
 {
@@ -221,6 +270,8 @@ static int process_list(Listing *listing, uint64_t until)
                 return 0;
         }
 
+        if (listing->from == 0)
+                r = anon_list(listing, target);
         for (size_t i = 0; r >= 0 && i < target->n_mappings; i++) {
                 const TargetMapping *mapping = &target->mappings[i];
 

@@ -32,6 +32,20 @@ void metrics_copies(const Placement *placement, uint64_t *ret_all, uint64_t *ret
         *ret_fast = fast;
 }
 
+void metrics_anon(const Placement *placement, TargetAnon *ret_sum)
+{
+        TargetAnon sum = {};
+
+        for (const Target *target = placement->targets.by_pid; target; target = target->hh.next) {
+                if (!target->anon.is_concerned)
+                        continue;
+                sum.bytes += target->anon.bytes;
+                sum.cheap_bytes += target->anon.cheap_bytes;
+                sum.fast_bytes += target->anon.fast_bytes;
+        }
+        *ret_sum = sum;
+}
+
 static void describe(FILE *stream, const char *name, const char *type, const char *help)
 {
         fprintf(stream, "# TYPE daxtier_%s %s\n# HELP daxtier_%s %s\n", name, type, name, help);
@@ -68,11 +82,11 @@ static void events_print(FILE *stream, const Account *account)
                 "Calls not made because the process would have been stopped beyond PauseMax=.",
                 account->pauses_refused);
 
-        describe(stream, "moved_bytes", "counter", "Copies that were moved to their tier.");
+        describe(stream, "moved_bytes", "counter", "Pages that were moved to their tier.");
         for (RelocateEngine engine = 0; engine < RELOCATE_ENGINES; engine++)
                 fprintf(stream, "daxtier_moved_bytes_total{engine=\"%s\"} %" PRIu64 "\n",
                         engine_name(engine), account->moved_bytes[engine]);
-        counter(stream, "moves_failed", "Moves that left copies where they should not be.",
+        counter(stream, "moves_failed", "Moves that left pages where they should not be.",
                 account->moves_failed);
 }
 
@@ -92,6 +106,24 @@ static void states_print(FILE *stream, const Placement *placement)
         gauge(stream, "cow_fast_bytes", "Of these: on the fast tier.", fast);
 }
 
+static void anon_print(FILE *stream, const Placement *placement)
+{
+        const Account *account = &placement->account;
+        TargetAnon sum;
+
+        metrics_anon(placement, &sum);
+        describe(stream, "anon_bytes", "gauge",
+                 "Anonymous memory of processes whose policy is about it, as last seen.");
+        fprintf(stream,
+                "daxtier_anon_bytes{tier=\"cheap\"} %" PRIu64
+                "\ndaxtier_anon_bytes{tier=\"fast\"} %" PRIu64
+                "\ndaxtier_anon_bytes{tier=\"other\"} %" PRIu64 "\n",
+                sum.cheap_bytes, sum.fast_bytes, sum.bytes - sum.cheap_bytes - sum.fast_bytes);
+        counter(stream, "re_moved_bytes",
+                "Anonymous memory moved twice within ColdAfter=, estimated from a sample.",
+                account->re_moved_bytes);
+}
+
 int metrics_format(const Placement *placement, char **ret_text)
 {
         _cleanup_(freep) char *text = NULL;
@@ -104,6 +136,7 @@ int metrics_format(const Placement *placement, char **ret_text)
 
         events_print(stream, &placement->account);
         states_print(stream, placement);
+        anon_print(stream, placement);
         histogram_print(&placement->account.place_latency, "daxtier_place_latency_seconds",
                         "From mmap() to the memory policy on the new mapping.", stream);
         histogram_print(&placement->account.target_pause, "daxtier_target_pause_seconds",

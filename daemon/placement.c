@@ -34,6 +34,12 @@
  * look at all processes, more often than this. */
 #define LOST_REST_USEC UINT64_C(1000000)
 
+/* What failed for a reason that may pass is tried again, less and less often; for one that will not,
+ * hardly ever. */
+#define RETRY_FIRST_USEC UINT64_C(20000)
+#define RETRY_LAST_USEC  UINT64_C(10000000)
+#define RETRY_NEVER_USEC UINT64_C(600000000)
+
 uint64_t placement_now(const Placement *placement)
 {
         uint64_t now;
@@ -56,6 +62,12 @@ uint64_t placement_backoff(unsigned n_failures, uint64_t first_usec, uint64_t la
         while (n_failures-- > 1 && usec < last_usec)
                 usec *= 2;
         return usec < last_usec ? usec : last_usec;
+}
+
+uint64_t placement_retry_usec(unsigned n_failures, bool for_good)
+{
+        return for_good ? RETRY_NEVER_USEC
+                        : placement_backoff(n_failures, RETRY_FIRST_USEC, RETRY_LAST_USEC);
 }
 
 /* Whether a routine look would find what the last one found. */
@@ -156,6 +168,15 @@ static void look_charge(Target *target, uint64_t begun, uint64_t ended)
         target->rest_usec = ended + (rest < REST_MAX_USEC ? rest : REST_MAX_USEC);
 }
 
+/* Threads inherit what those have that make them: once all have it there is nothing to look for. */
+static unsigned scan_flags(const Target *target)
+{
+        if (target->anon.is_settled)
+                return 0;
+
+        return SCAN_THREADS | (target->anon.given ? SCAN_THREADS_ALWAYS : 0);
+}
+
 int placement_look(Placement *placement, Target *target)
 {
         _cleanup_(scan_deinit) Scan scan = {};
@@ -164,7 +185,7 @@ int placement_look(Placement *placement, Target *target)
 
         placement->account.scans++;
         target->n_skipped = 0;
-        r = scan_process(&placement->scanner, target->pid, &scan);
+        r = scan_process(&placement->scanner, target->pid, scan_flags(target), &scan);
         if (r >= 0)
                 r = target_update(&placement->targets, target, &scan);
         if (r == -ESRCH) {
@@ -185,6 +206,8 @@ int placement_look(Placement *placement, Target *target)
         target->heard_ns = 0;
         if (!target->rule) {
                 target->placing_ns = 0;
+                anon_plan(placement, target, &scan, target->scanned_usec);
+                target_proceed(placement, target);
                 return 0;
         }
         limits_look(placement, target);
@@ -366,6 +389,8 @@ void placement_set_tiers(Placement *placement, const Tiers *tiers)
 
         placement->tiers = *tiers;
         scanner_forget(&placement->scanner);
+        for (Target *target = placement->targets.by_pid; target; target = target->hh.next)
+                target->anon.is_settled = false;
         placement_look_again(placement);
 }
 

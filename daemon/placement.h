@@ -7,8 +7,9 @@
  *
  *      events.c      what happens, as the kernel tells it
  *      placement.c   what is to be looked at, and when
- *      placing.c     look, plan, have policies applied
- *      moving.c      have copies moved that were made before
+ *      placing.c     plan, have policies applied to mappings
+ *      anon.c        the same for anonymous memory: policies of threads
+ *      moving.c      have pages moved that were there before
  *      limits.c      what CheapMax= leaves
  */
 
@@ -129,10 +130,28 @@ int placement_make_up(Placement *placement);
 /* events.c: a watch_fn */
 void placement_hear(const WatchEvent *event, void *userdata);
 
+/* How long to wait after the @n_failures-th failure in a row of a call; a reason that will not pass by
+ * itself waits for another program in the process, or another policy. */
+uint64_t placement_retry_usec(unsigned n_failures, bool for_good);
+
+/* So many failures in a row are called one. */
+#define PLACEMENT_FAILED_AFTER 3u
+
+/* limits.c: whether CheapMax= keeps the process from the nodes. */
+bool limits_is_spent(const Placement *placement, const Target *target, const Intent *intent);
+
 /* limits.c: starts to keep an eye on the limits of the process' cgroup; forgets cgroups without
  * processes under policy. */
 void limits_look(Placement *placement, const Target *target);
 void limits_forget(Placement *placement);
+
+/* anon.c: plans; begins with the next thread, true: a call is under way; says what it would do. */
+void anon_plan(Placement *placement, Target *target, const Scan *scan, uint64_t now_usec);
+bool anon_proceed(Placement *placement, Target *target);
+void anon_pretend(Placement *placement, Target *target);
+
+/* What moves, or has moved, its pages: "move-pages", "damon", "reclaim"; "" nothing yet. */
+const char *anon_engine_name(const Target *target);
 
 /* placing.c: plans what was seen and starts on it. */
 void target_plan(Placement *placement, Target *target, const Scan *scan, uint64_t now_usec);

@@ -3,28 +3,12 @@
 #include <inttypes.h>
 
 #include "daemon/log.h"
+#include "daemon/outcome.h"
 #include "daemon/placement.h"
 #include "policy/macro.h"
 
 /* After a policy was put on a mapping it is looked at again: were copies made before it was there? */
 #define VERIFY_USEC UINT64_C(50000)
-
-/* What failed for a reason that may pass is tried again, less and less often. */
-#define RETRY_FIRST_USEC UINT64_C(20000)
-#define RETRY_LAST_USEC  UINT64_C(10000000)
-/* For one that will not, so long; another program in the process, or another policy, come first. */
-#define RETRY_NEVER_USEC UINT64_C(600000000)
-
-/* So many failures in a row are called one. */
-#define FAILED_AFTER 3u
-
-static bool is_spent(const Placement *placement, const Target *target)
-{
-        const CgroupAccount *cgroup = account_find(&placement->account, target->subject.cgroup);
-
-        return cgroup && cgroup->exhausted &&
-               nodeset_first_common(&target->intent.nodes, &placement->tiers.cheap) >= 0;
-}
 
 /* What the plan leaves to be done now, seen what has failed lately. */
 static void mapping_decide(Placement *placement, Target *target, TargetMapping *mapping,
@@ -51,14 +35,25 @@ static void mapping_decide(Placement *placement, Target *target, TargetMapping *
 
         mapping->actions = actions;
         /* One that fails again and again is called failed while it is tried once more. */
-        if (!(actions & PLAN_PLACE) || mapping->n_failures < FAILED_AFTER)
+        if (!(actions & PLAN_PLACE) || mapping->n_failures < PLACEMENT_FAILED_AFTER)
                 target_set_state(&placement->targets, mapping, plan->state,
                                  plan_reason_text(plan->reason));
 }
 
+/* Whether a mapping has no policy of its own, and shows what we gave its thread. That it serves as well
+ * where the copies belong to the same nodes. */
+static bool is_of_the_thread(const Target *target, const Mapping *seen)
+{
+        return target->anon.given &&
+               plan_is_given(seen->policy, &seen->policy_nodes, &target->anon.given->nodes) &&
+               !plan_is_given(seen->policy, &seen->policy_nodes, &target->intent.nodes);
+}
+
 void target_plan(Placement *placement, Target *target, const Scan *scan, uint64_t now_usec)
 {
-        Budget budget = { .cheap_exhausted = is_spent(placement, target) };
+        Budget budget = {
+                .cheap_exhausted = limits_is_spent(placement, target, &target->intent),
+        };
         bool wants_policy = false;
 
         for (size_t i = 0; i < target->n_mappings; i++) {
@@ -72,7 +67,11 @@ void target_plan(Placement *placement, Target *target, const Scan *scan, uint64_
                         .cow_bytes = mapping->cow_bytes,
                         .wanted_bytes = mapping->wanted_bytes,
                 };
-                Plan plan = plan_build(&target->intent, &budget, &placed);
+                Plan plan;
+
+                if (is_of_the_thread(target, seen))
+                        placed.policy = VMA_POLICY_DEFAULT;
+                plan = plan_build(&target->intent, &budget, &placed);
 
                 if (seen->policy == VMA_POLICY_DEFAULT)
                         mapping->given = NULL; /* unmapped and mapped anew, or taken off */
@@ -85,6 +84,7 @@ void target_plan(Placement *placement, Target *target, const Scan *scan, uint64_
         }
         if (!wants_policy)
                 target->placing_ns = 0;
+        anon_plan(placement, target, scan, now_usec);
 }
 
 /* Mappings that one call can serve: neighbours, parts of one mapping of a file. */
@@ -146,13 +146,10 @@ static void target_failed(Placement *placement, Target *target, const char *reas
 
                 mapping->actions &= ~(unsigned)(PLAN_PLACE | PLAN_RELEASE);
                 mapping->n_failures++;
-                mapping->retry_usec =
-                        now + (for_good ? RETRY_NEVER_USEC
-                                        : placement_backoff(mapping->n_failures, RETRY_FIRST_USEC,
-                                                            RETRY_LAST_USEC));
+                mapping->retry_usec = now + placement_retry_usec(mapping->n_failures, for_good);
                 if (mapping->retry_usec < soonest)
                         soonest = mapping->retry_usec;
-                if (for_good || mapping->n_failures >= FAILED_AFTER) {
+                if (for_good || mapping->n_failures >= PLACEMENT_FAILED_AFTER) {
                         is_news = is_news || mapping->state != MAPPING_FAILED;
                         target_set_state(&placement->targets, mapping, MAPPING_FAILED, reason);
                 } else
@@ -167,57 +164,16 @@ static void target_failed(Placement *placement, Target *target, const char *reas
         target_proceed(placement, target); /* its copies may move all the same */
 }
 
-/* Whether what stood in the way may pass by itself. */
-static bool may_pass(const InjectOutcome *outcome)
-{
-        switch ((InjectStep)outcome->step) {
-        case INJECT_STEP_THREAD:
-        case INJECT_STEP_STOP:
-        case INJECT_STEP_RSEQ:
-        case INJECT_STEP_PAUSE:
-                return true;
-        case INJECT_STEP_SEIZE:
-                return outcome->error == -EBUSY || outcome->error == -EAGAIN;
-        case INJECT_STEP_ENTER:
-                return outcome->error != -EFAULT;
-        default:
-                return false;
-        }
-}
-
-/* What the kernel said to the call itself. */
-static const char *result_text(int result)
-{
-        switch (result) {
-        case -EINVAL:
-                return "The kernel refused the memory policy: none of the tier's nodes is online and "
-                       "in the process' cpuset.";
-        case -ENOMEM:
-                return "The process has as many mappings as it may have (vm.max_map_count).";
-        default:
-                return "The kernel refused the memory policy.";
-        }
-}
-
 static void note_applied(Placement *placement, Target *target, const InjectOutcome *outcome)
 {
-        Account *account = &placement->account;
+        outcome_note(&placement->account, outcome);
+        if (outcome->error < 0 || outcome->result < 0)
+                return;
 
-        if (outcome->pause_ns != 0)
-                histogram_add(&account->target_pause, outcome->pause_ns);
-        if (outcome->error < 0) {
-                account->injections_failed++;
-                if (outcome->step == INJECT_STEP_PAUSE)
-                        account->pauses_refused++;
-        } else if (outcome->result < 0)
-                account->injections_refused++;
-        else {
-                account->injections_done++;
-                if (target->placing_ns != 0)
-                        histogram_add(&account->place_latency,
-                                      placement_clock_ns() - target->placing_ns);
-                target->placing_ns = 0;
-        }
+        if (target->placing_ns != 0)
+                histogram_add(&placement->account.place_latency,
+                              placement_clock_ns() - target->placing_ns);
+        target->placing_ns = 0;
 }
 
 /* The process can be had: what kept it from us was of the moment. Else a process of thousands of
@@ -240,8 +196,7 @@ static void target_stale(Placement *placement, Target *target, bool proceed)
 {
         target->n_stale++;
         for_range(target, target->apply_start, target->apply_end, mapping_gone, placement);
-        placement_due(placement, target,
-                      placement_backoff(target->n_stale, RETRY_FIRST_USEC, RETRY_LAST_USEC));
+        placement_due(placement, target, placement_retry_usec(target->n_stale, false));
         if (proceed)
                 target_proceed(placement, target);
 }
@@ -265,11 +220,7 @@ static void on_applied(const InjectOutcome *outcome, int error, void *userdata)
         }
         if (!outcome) {
                 placement->account.injections_failed++;
-                target_failed(placement, target,
-                              error == -EPIPE ? "The injector ended meanwhile; it is tried again."
-                                              : "The injector is not running: `systemctl start "
-                                                "daxtierd-injector.socket`.",
-                              false);
+                target_failed(placement, target, outcome_error_text(error), false);
                 return;
         }
 
@@ -281,11 +232,11 @@ static void on_applied(const InjectOutcome *outcome, int error, void *userdata)
         }
         if (outcome->error < 0) {
                 target_failed(placement, target, inject_step_text(outcome->step, outcome->error),
-                              !may_pass(outcome));
+                              !outcome_may_pass(outcome));
                 return;
         }
         if (outcome->result < 0) {
-                target_failed(placement, target, result_text(outcome->result), false);
+                target_failed(placement, target, outcome_result_text(outcome->result), false);
                 return;
         }
 
@@ -320,12 +271,7 @@ static void pretend(Placement *placement, Target *target)
                 target_set_state(&placement->targets, mapping, MAPPING_SKIPPED,
                                  "This is a dry run: nothing is changed.");
         }
-}
-
-static uint64_t pause_max_ns(const Limits *limits)
-{
-        return limits->pause_max_usec < UINT64_MAX / 1000u ? limits->pause_max_usec * 1000u
-                                                           : UINT64_MAX;
+        anon_pretend(placement, target);
 }
 
 static int apply_begin(Placement *placement, Target *target, const TargetMapping *first)
@@ -333,7 +279,7 @@ static int apply_begin(Placement *placement, Target *target, const TargetMapping
         const TargetMapping *last = first, *end = target->mappings + target->n_mappings;
         InjectRequest request = {
                 .strict = target->intent.strict,
-                .pause_max_ns = pause_max_ns(&target->rule->limits),
+                .pause_max_ns = limits_pause_max_ns(&target->rule->limits),
                 .target = {
                         .pid = target->pid,
                         .start_time = target->subject.start_time,
@@ -367,10 +313,14 @@ void target_proceed(Placement *placement, Target *target)
         bool wants_move = false;
         int r;
 
-        if (target->apply || !target->rule || placement->stopping)
+        if (target->apply || placement->stopping)
                 return;
         if (placement->dry_run) {
                 pretend(placement, target);
+                return;
+        }
+        if (!target->rule) {
+                anon_proceed(placement, target); /* to take off what it was given */
                 return;
         }
 
@@ -382,6 +332,10 @@ void target_proceed(Placement *placement, Target *target)
                 return;
         }
 
+        if (anon_proceed(placement, target))
+                return;
+
+        wants_move = target->anon.actions & PLAN_MOVE;
         for (size_t i = 0; i < target->n_mappings && !wants_move; i++)
                 wants_move = target->mappings[i].actions & PLAN_MOVE;
         if (wants_move)

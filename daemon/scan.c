@@ -10,6 +10,7 @@
 #include "daemon/kernel/maps.h"
 #include "daemon/kernel/pagemap.h"
 #include "daemon/kernel/process.h"
+#include "daemon/kernel/threadpolicy.h"
 #include "policy/macro.h"
 #include "policy/match.h"
 
@@ -18,7 +19,7 @@ typedef struct Counting {
         int process_fd;
         pid_t pid;
         const Tiers *tiers;
-        const NodeSet *wanted;
+        Scan *scan;
         ScanMapping *next; /* mappings come in their order */
         int error;
 } Counting;
@@ -29,6 +30,7 @@ void scan_deinit(Scan *scan)
         for (size_t i = 0; i < scan->n_mappings; i++)
                 mapping_deinit(&scan->mappings[i].mapping);
         free(scan->mappings);
+        free(scan->threads);
         *scan = (Scan){};
 }
 
@@ -85,37 +87,53 @@ static int subject_read(int process_fd, pid_t pid, Subject *ret_subject)
 }
 
 /* Which nodes the process may have, and which it should. */
-static void intent_read(const Scanner *scanner, int process_fd, const Subject *subject,
-                        const Rule *rule, Intent *ret_intent)
+static void intent_read(const Scanner *scanner, int process_fd, Scan *scan)
 {
         const Tiers *tiers = scanner->tiers;
+        const Rule *rule = scan->rule;
+        const NodeSet *may, *near;
         NodeSet allowed, home;
-        bool limited, bound;
 
-        limited = cgroup_allowed_nodes(scanner->cgroup_fd, subject->cgroup, &allowed) >= 0 &&
-                  !nodeset_is_empty(&allowed);
+        may = cgroup_allowed_nodes(scanner->cgroup_fd, scan->subject.cgroup, &allowed) >= 0 &&
+                              !nodeset_is_empty(&allowed)
+                      ? &allowed
+                      : NULL;
         /* Only asked where it makes a difference: on most machines it makes none. */
-        bound = tiers_have_choice(tiers, &rule->cow.tier) &&
-                cpus_read_home(scanner->sys_fd, process_fd, &tiers->proximity.cpus, &home) >= 0;
-        intent_build(&rule->cow, tiers, limited ? &allowed : NULL, bound ? &home : NULL,
-                     ret_intent);
+        near = (tiers_have_choice(tiers, &rule->cow.tier) ||
+                tiers_have_choice(tiers, &rule->anon.tier)) &&
+                               cpus_read_home(scanner->sys_fd, process_fd, &tiers->proximity.cpus,
+                                              &home) >= 0
+                       ? &home
+                       : NULL;
+        intent_build(&rule->cow, tiers, may, near, &scan->intent);
+        anon_intent_build(&rule->anon, tiers, may, near, &scan->anon_intent);
+}
+
+/* Whether [Cow] takes it; then its kind is known. */
+static bool is_for_cow(Scanner *scanner, int process_fd, const CowRule *cow, Mapping *mapping)
+{
+        if (!cow_may_match(cow, mapping))
+                return false;
+        if (cow->filter == FILE_FILTER_DAX &&
+            !may_be_dax(scanner, mapping->dev_major, mapping->dev_minor))
+                return false;
+
+        mapped_inspect(process_fd, mapping);
+        return cow_match(cow, mapping);
 }
 
 /* The mappings that the rule takes. The others are freed. */
-static size_t mappings_choose(Scanner *scanner, int process_fd, const CowRule *cow,
-                              Mapping *mappings, size_t n_mappings)
+static size_t mappings_choose(Scanner *scanner, int process_fd, const Rule *rule, Mapping *mappings,
+                              size_t n_mappings)
 {
+        bool wants_anon = rule_concerns_anon(rule);
         size_t n_chosen = 0;
 
         for (size_t i = 0; i < n_mappings; i++) {
                 Mapping *mapping = &mappings[i];
-                bool may = cow_may_match(cow, mapping);
 
-                if (may && cow->filter == FILE_FILTER_DAX)
-                        may = may_be_dax(scanner, mapping->dev_major, mapping->dev_minor);
-                if (may)
-                        mapped_inspect(process_fd, mapping);
-                if (may && cow_match(cow, mapping))
+                if ((wants_anon && anon_match(mapping)) ||
+                    is_for_cow(scanner, process_fd, &rule->cow, mapping))
                         mappings[n_chosen++] = *mapping;
                 else
                         mapping_deinit(mapping);
@@ -139,7 +157,27 @@ static void add_up(const Counting *counting, ScanMapping *scanned, uint64_t byte
         scanned->cow_bytes = bytes;
         scanned->cheap_bytes = bytes_on(by_node, &counting->tiers->cheap);
         scanned->fast_bytes = bytes_on(by_node, &counting->tiers->fast);
-        scanned->wanted_bytes = bytes_on(by_node, counting->wanted);
+        scanned->wanted_bytes = bytes_on(by_node, &counting->scan->intent.nodes);
+}
+
+static void anon_add(const Counting *counting, const Mapping *mapping,
+                     const uint64_t by_node[static NODESET_MAX])
+{
+        const NodeSet *nodes = &counting->scan->anon_intent.nodes;
+        ScanAnon *anon = &counting->scan->anon;
+        uint64_t bytes = 0;
+
+        for (size_t i = 0; i < NODESET_MAX; i++)
+                bytes += by_node[i];
+        anon->bytes += bytes;
+        anon->cheap_bytes += bytes_on(by_node, &counting->tiers->cheap);
+        anon->fast_bytes += bytes_on(by_node, &counting->tiers->fast);
+        if (nodeset_is_empty(nodes) ||
+            (mapping->policy != VMA_POLICY_DEFAULT &&
+             !plan_is_given(mapping->policy, &mapping->policy_nodes, nodes)))
+                anon->wanted_bytes += bytes;
+        else
+                anon->wanted_bytes += bytes_on(by_node, nodes);
 }
 
 /* numa_maps counts by node every page that is present. Where that is more than the copies, as of a
@@ -156,6 +194,10 @@ static void on_counts(Mapping *mapping, uint64_t anonymous,
         while (scanned->mapping.start != mapping->start)
                 scanned++;
         counting->next = scanned + 1;
+        if (mapping->kind == MAPPING_ANON) {
+                anon_add(counting, mapping, by_node);
+                return;
+        }
 
         for (size_t i = 0; i < NODESET_MAX; i++)
                 present += by_node[i];
@@ -176,7 +218,7 @@ static void on_counts(Mapping *mapping, uint64_t anonymous,
                 counting->error = r;
 }
 
-/* Takes the mappings over into @scan, with their policies and copies. */
+/* Takes the mappings of files over into @scan, with their policies and copies; of the others the sums. */
 static int mappings_count(const Scanner *scanner, int process_fd, Scan *scan, Mapping *mappings,
                           size_t n_mappings)
 {
@@ -184,7 +226,7 @@ static int mappings_count(const Scanner *scanner, int process_fd, Scan *scan, Ma
                 .process_fd = process_fd,
                 .pid = scan->subject.pid,
                 .tiers = scanner->tiers,
-                .wanted = &scan->intent.nodes,
+                .scan = scan,
         };
         int r;
 
@@ -203,10 +245,15 @@ static int mappings_count(const Scanner *scanner, int process_fd, Scan *scan, Ma
                 return r;
 
         for (size_t i = 0; i < n_mappings; i++) {
-                scan->mappings[i].mapping = mappings[i];
+                ScanMapping *scanned = &scan->mappings[scan->n_mappings];
+
+                if (mappings[i].kind == MAPPING_ANON)
+                        continue;
+                *scanned = scan->mappings[i];
+                scanned->mapping = mappings[i];
                 mappings[i] = (Mapping){};
+                scan->n_mappings++;
         }
-        scan->n_mappings = n_mappings;
         return 0;
 }
 
@@ -220,13 +267,45 @@ static int mappings_scan(Scanner *scanner, int process_fd, Scan *scan)
         if (r < 0)
                 return r;
 
-        n_chosen = mappings_choose(scanner, process_fd, &scan->rule->cow, mappings, n_mappings);
+        n_chosen = mappings_choose(scanner, process_fd, scan->rule, mappings, n_mappings);
         r = n_chosen > 0 ? mappings_count(scanner, process_fd, scan, mappings, n_chosen) : 0;
         mappings_free(mappings, n_chosen);
         return r;
 }
 
-int scan_process(Scanner *scanner, pid_t pid, Scan *ret_scan)
+static int threads_scan(int process_fd, Scan *scan)
+{
+        _cleanup_(freep) pid_t *tids = NULL;
+        size_t n_tids;
+        int r;
+
+        r = threads_list(process_fd, &tids, &n_tids);
+        if (r < 0)
+                return r;
+        scan->threads = calloc(n_tids + 1, sizeof(*scan->threads));
+        if (!scan->threads)
+                return -ENOMEM;
+
+        for (size_t i = 0; i < n_tids; i++) {
+                ScanThread *thread = &scan->threads[scan->n_threads];
+
+                thread->tid = tids[i];
+                r = thread_policy_read(process_fd, tids[i], &thread->policy, &thread->nodes);
+                if (r < 0 && r != -ESRCH)
+                        return r;
+                scan->n_threads += r >= 0;
+        }
+        scan->has_threads = true;
+        return 0;
+}
+
+static bool wants_threads(const Scan *scan, unsigned flags)
+{
+        return (flags & SCAN_THREADS_ALWAYS) ||
+               ((flags & SCAN_THREADS) && scan->rule && scan->rule->anon.tier.kind != TIER_DEFAULT);
+}
+
+int scan_process(Scanner *scanner, pid_t pid, unsigned flags, Scan *ret_scan)
 {
         _cleanup_(scan_deinit) Scan scan = {};
         _cleanup_(closep) int process_fd = -1;
@@ -240,11 +319,13 @@ int scan_process(Scanner *scanner, pid_t pid, Scan *ret_scan)
 
         scan.rule = policy_match(scanner->rules, scanner->n_rules, &scan.subject);
         if (scan.rule) {
-                intent_read(scanner, process_fd, &scan.subject, scan.rule, &scan.intent);
+                intent_read(scanner, process_fd, &scan);
                 r = mappings_scan(scanner, process_fd, &scan);
-                if (r < 0)
-                        return r;
         }
+        if (r >= 0 && wants_threads(&scan, flags))
+                r = threads_scan(process_fd, &scan);
+        if (r < 0)
+                return r;
 
         *ret_scan = scan;
         scan = (Scan){};

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #pragma once
 
-/* One look at one process: who it is, which policy is for it, and of the mappings that the policy is
- * about where their copies are. What comes after works on this snapshot alone. */
+/* One look at one process: who it is, which policy is for it, of the mappings that the policy is about
+ * where their copies are, where its anonymous memory is, and which memory policy its threads have. What
+ * comes after works on this snapshot alone. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -15,8 +16,16 @@
 #include "policy/tier.h"
 
 typedef struct Scan Scan;
+typedef struct ScanAnon ScanAnon;
 typedef struct ScanMapping ScanMapping;
+typedef struct ScanThread ScanThread;
 typedef struct Scanner Scanner;
+
+/* What else to look at. Threads cost a read each. */
+typedef enum ScanFlags {
+        SCAN_THREADS = 1 << 0, /* its threads, if the policy says where their memory belongs */
+        SCAN_THREADS_ALWAYS = 1 << 1, /* even if no policy is for it any more */
+} ScanFlags;
 
 /* Devices that a scanner remembers. */
 #define SCANNER_DEVICES_MAX 64u
@@ -47,16 +56,37 @@ struct ScanMapping {
         uint64_t wanted_bytes; /* where the policy wants them */
 };
 
+/* The anonymous memory of a process, all of anon_match(). What has a policy of its own, which is
+ * neither the policy's nor its thread's, is where it wants to be. Bytes, none in swap. */
+struct ScanAnon {
+        uint64_t bytes;
+        uint64_t cheap_bytes;
+        uint64_t fast_bytes;
+        uint64_t wanted_bytes;
+};
+
+/* A thread, and what new memory of it goes by. */
+struct ScanThread {
+        pid_t tid;
+        VmaPolicy policy;
+        NodeSet nodes;
+};
+
 struct Scan {
         Subject subject;
-        const Rule *rule; /* NULL: no policy is for it, and nothing else was looked at */
+        const Rule *rule; /* NULL: no policy is for it, and no memory was looked at */
         Intent intent;
+        Intent anon_intent;
         ScanMapping *mappings; /* by address */
         size_t n_mappings;
+        ScanAnon anon; /* all 0 unless rule_concerns_anon() */
+        ScanThread *threads;
+        size_t n_threads;
+        bool has_threads; /* they were looked at, as SCAN_THREADS says */
 };
 
 /* -ESRCH: it has ended, or is a kernel thread. Others: it cannot be looked at now. */
-int scan_process(Scanner *scanner, pid_t pid, Scan *ret_scan);
+int scan_process(Scanner *scanner, pid_t pid, unsigned flags, Scan *ret_scan);
 void scan_deinit(Scan *scan);
 
 /* Whether a private mapping of a file on this device can be of interest to the rule: what a record of

@@ -16,6 +16,17 @@ static void mappings_drop(Targets *targets, Target *target)
         target->n_mappings = 0;
 }
 
+/* All but what outlives an exec. */
+static void anon_drop(Targets *targets, Target *target)
+{
+        TargetAnon *anon = &target->anon;
+
+        if (anon->is_concerned)
+                targets->totals[anon->state]--;
+        free(anon->threads);
+        *anon = (TargetAnon){ .given = anon->given, .pause_max_ns = anon->pause_max_ns };
+}
+
 void targets_deinit(Targets *targets)
 {
         Target *target, *next;
@@ -69,9 +80,11 @@ void targets_remove(Targets *targets, Target *target)
 void target_forget(Targets *targets, Target *target)
 {
         mappings_drop(targets, target);
+        anon_drop(targets, target);
         subject_deinit(&target->subject);
         target->rule = NULL;
         target->intent = (Intent){};
+        target->anon_intent = (Intent){};
         target->scanned = false;
         target->n_move_failures = 0;
         target->move_retry_usec = 0;
@@ -82,6 +95,12 @@ void target_rules_changed(Target *target)
 {
         target->rule = NULL;
         target->intent = (Intent){};
+        target->anon_intent = (Intent){};
+        target->anon.is_settled = false;
+        target->anon.n_failures = 0;
+        target->anon.retry_usec = 0;
+        target->anon.actions = PLAN_NOTHING;
+        target->anon.n_threads = 0;
         target->apply_outdated = target->apply != NULL;
         target->rest_usec = 0;
         target->n_move_failures = 0;
@@ -103,6 +122,14 @@ void target_set_state(Targets *targets, TargetMapping *mapping, MappingState sta
         targets->totals[state]++;
         mapping->state = state;
         mapping->reason = reason;
+}
+
+void target_set_anon_state(Targets *targets, Target *target, MappingState state, const char *reason)
+{
+        targets->totals[target->anon.state]--;
+        targets->totals[state]++;
+        target->anon.state = state;
+        target->anon.reason = reason;
 }
 
 const Given *targets_given(Targets *targets, const NodeSet *nodes, bool strict)
@@ -180,11 +207,32 @@ int target_inherit(Targets *targets, Target *child, const Target *parent)
                                 .given = of->given,
                         };
 
+        child->anon.given = parent->anon.given;
+        child->anon.pause_max_ns = parent->anon.pause_max_ns;
         mappings_drop(targets, child);
         child->mappings = mappings;
         child->n_mappings = n;
         targets->totals[MAPPING_PLACING] += n;
         return 0;
+}
+
+static void anon_take(Targets *targets, Target *target, const Scan *scan)
+{
+        TargetAnon *anon = &target->anon;
+        bool was_concerned = anon->is_concerned;
+
+        anon->is_concerned = scan->rule && rule_concerns_anon(scan->rule);
+        if (anon->is_concerned && !was_concerned) {
+                anon->state = MAPPING_PLACING;
+                anon->reason = "";
+                targets->totals[anon->state]++;
+        }
+        if (!anon->is_concerned && was_concerned)
+                targets->totals[anon->state]--;
+        anon->bytes = scan->anon.bytes;
+        anon->cheap_bytes = scan->anon.cheap_bytes;
+        anon->fast_bytes = scan->anon.fast_bytes;
+        anon->wanted_bytes = scan->anon.wanted_bytes;
 }
 
 int target_update(Targets *targets, Target *target, Scan *scan)
@@ -198,8 +246,10 @@ int target_update(Targets *targets, Target *target, Scan *scan)
                         return -ENOMEM;
         }
 
-        if (target->scanned && target->subject.start_time != scan->subject.start_time)
+        if (target->scanned && target->subject.start_time != scan->subject.start_time) {
                 target_forget(targets, target);
+                target->anon = (TargetAnon){};
+        }
 
         for (size_t i = 0; i < scan->n_mappings; i++) {
                 const Mapping *seen = &scan->mappings[i].mapping;
@@ -222,6 +272,8 @@ int target_update(Targets *targets, Target *target, Scan *scan)
         scan->subject = (Subject){};
         target->rule = scan->rule;
         target->intent = scan->intent;
+        target->anon_intent = scan->anon_intent;
+        anon_take(targets, target, scan);
         target->scanned = true;
         return 0;
 }

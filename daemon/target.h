@@ -15,7 +15,9 @@
 
 typedef struct Given Given;
 typedef struct Target Target;
+typedef struct TargetAnon TargetAnon;
 typedef struct TargetMapping TargetMapping;
+typedef struct TargetThread TargetThread;
 typedef struct Targets Targets;
 
 /* Policies that mappings were given: few, and shared by all that have them. */
@@ -47,14 +49,44 @@ struct TargetMapping {
         uint64_t wanted_bytes;
 };
 
+/* A thread that is to be given the policy, or to lose it. */
+struct TargetThread {
+        pid_t tid;
+        PlanAction action; /* PLAN_PLACE or PLAN_RELEASE */
+};
+
+/* The anonymous memory of a process. Bytes are those of the last look. */
+struct TargetAnon {
+        bool is_concerned;  /* its policy is about it */
+        MappingState state; /* if so */
+        const char *reason; /* as of a mapping */
+        const Given *given; /* what its threads were given; NULL: nothing. It outlives an exec */
+        bool is_settled;    /* all threads are as they should be, and so will be those they make */
+        Plan plan;          /* of its threads, at the last look at them */
+        unsigned actions;   /* PLAN_MOVE */
+        unsigned n_failures;
+        uint64_t retry_usec;
+        uint64_t pause_max_ns; /* of the policy that gave it */
+        TargetThread *threads; /* yet to be done */
+        size_t n_threads, at;
+        uint64_t bytes;
+        uint64_t cheap_bytes;
+        uint64_t fast_bytes;
+        uint64_t wanted_bytes;
+        uint64_t moved_bytes;    /* by move_pages(), since it was found */
+        uint64_t re_moved_bytes; /* twice within ColdAfter=, as far as a sample tells */
+};
+
 /* A process that was heard of. */
 struct Target {
         pid_t pid;
         Subject subject;  /* empty until it was looked at */
         const Rule *rule; /* NULL: not looked at yet, or no policy is for it */
         Intent intent;
+        Intent anon_intent;
         TargetMapping *mappings; /* by address */
         size_t n_mappings;
+        TargetAnon anon;
         bool scanned;
 
         sd_event_source *timer; /* when to look again */
@@ -77,7 +109,7 @@ struct Target {
         bool apply_outdated;             /* it is of a policy that is no longer in force */
         bool was_applied;                /* one was, since the last look */
         unsigned n_stale;                /* calls in a row that found something else there */
-        bool is_moving;                  /* its copies are being moved, or wait for that */
+        bool is_moving;                  /* its pages are being moved, or wait for that */
         unsigned n_move_failures;
         uint64_t move_retry_usec;
         char move_reason[160]; /* why copies are left elsewhere; "" */
@@ -88,7 +120,7 @@ struct Target {
 struct Targets {
         Target *by_pid;
         Given *given;
-        size_t totals[MAPPING_STATES]; /* mappings in each state */
+        size_t totals[MAPPING_STATES]; /* mappings, and anonymous memories, in each state */
 };
 
 void targets_deinit(Targets *targets);
@@ -109,7 +141,8 @@ int target_update(Targets *targets, Target *target, Scan *scan);
 /* To a child that nobody has looked at: its parent's mappings, with what these were given. */
 int target_inherit(Targets *targets, Target *child, const Target *parent);
 
-/* As of a process that runs another program: nothing that is known of its mappings holds. */
+/* As of a process that runs another program: nothing that is known of its mappings holds. What its
+ * thread was given does. */
 void target_forget(Targets *targets, Target *target);
 
 /* Another policy may be for it: what has failed may be tried anew. What it was given is remembered; a
@@ -118,6 +151,8 @@ void target_rules_changed(Target *target);
 
 void target_set_state(Targets *targets, TargetMapping *mapping, MappingState state,
                       const char *reason);
+void target_set_anon_state(Targets *targets, Target *target, MappingState state,
+                           const char *reason);
 
 /* The one like this. NULL: out of memory. */
 const Given *targets_given(Targets *targets, const NodeSet *nodes, bool strict);

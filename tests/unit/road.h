@@ -7,6 +7,7 @@
 #include <numaif.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <threads.h>
 
 #include "daemon/kernel/maps.h"
 #include "daemon/kernel/process.h"
@@ -115,9 +116,30 @@ typedef struct Program {
         uint64_t address;
 } Program;
 
+static inline int pause_in_thread(void *tid)
+{
+        *(pid_t *)tid = gettid();
+        for (;;)
+                pause();
+        return 0;
+}
+
+static inline pid_t thread_start(void)
+{
+        static volatile pid_t tid;
+        thrd_t thread;
+
+        tid = 0;
+        if (thrd_create(&thread, pause_in_thread, (void *)&tid) != thrd_success)
+                _exit(1);
+        while (tid == 0)
+                thrd_yield();
+        return tid;
+}
+
 /* Commands of one letter: m(ap), w(rite), b(ind to node 0), f(ork, and be the parent), e(xec), u(nmap),
- * p(rotect the second half).
- * Answers each with the mapping's address. */
+ * p(rotect the second half), t(hread), o(wn policy of the thread).
+ * Answers each with the mapping's address; f and t with the child's or thread's number after it. */
 static inline void obey(int in, int out)
 {
         char *address = NULL, command;
@@ -146,6 +168,10 @@ static inline void obey(int in, int out)
                                         pause();
                         }
                 }
+                if (command == 't')
+                        child = thread_start();
+                if (command == 'o' && syscall(SYS_set_mempolicy, MPOL_BIND, &node0, 64) < 0)
+                        _exit(1);
                 if (command == 'e')
                         execl("/bin/sleep", "sleep", "1000", NULL);
                 if (write(out, &address, sizeof(address)) != sizeof(address) ||
@@ -190,6 +216,16 @@ static inline void tell(Program *program, char command)
         cr_assert_eq(write(program->in, &command, 1), 1);
         cr_assert_eq(read(program->out, &program->address, sizeof(program->address)),
                      sizeof(program->address), "the program was harmed at '%c'", command);
+}
+
+/* The same, of a command that makes a process or a thread. */
+static inline pid_t tell_child(Program *program, char command)
+{
+        pid_t child;
+
+        tell(program, command);
+        cr_assert_eq(read(program->out, &child, sizeof(child)), sizeof(child));
+        return child;
 }
 
 static inline void program_end(const Program *program)

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The anonymous memory of a process. New pages go by the memory policy of the thread that touches them
+ * first: each thread is given ours once, those that it makes, and its children, have it from there. So
+ * no mmap() costs anything. Pages from before are moved. */
+
+#include <errno.h>
+
+#include "daemon/log.h"
+#include "daemon/outcome.h"
+#include "daemon/placement.h"
+#include "policy/macro.h"
+
+static void anon_set_state(Placement *placement, Target *target, MappingState state,
+                           const char *reason)
+{
+        if (target->anon.is_concerned)
+                target_set_anon_state(&placement->targets, target, state, reason);
+}
+
+static void todo_drop(TargetAnon *anon)
+{
+        free(anon->threads);
+        anon->threads = NULL;
+        anon->n_threads = 0;
+        anon->at = 0;
+}
+
+/* What there is to do about the threads, one by one in .threads; how they are all in all is returned. */
+static Plan threads_plan(Target *target, const Scan *scan, const Budget *budget)
+{
+        TargetAnon *anon = &target->anon;
+        Plan sum = { .state = MAPPING_PLACED };
+        bool has_given = false;
+
+        todo_drop(anon);
+        anon->threads = calloc(scan->n_threads + 1, sizeof(*anon->threads));
+        if (!anon->threads)
+                return (Plan){ .state = MAPPING_PLACING };
+
+        for (size_t i = 0; i < scan->n_threads; i++) {
+                const ScanThread *thread = &scan->threads[i];
+                Placed placed = {
+                        .policy = thread->policy,
+                        .policy_nodes = &thread->nodes,
+                        .given = anon->given ? &anon->given->nodes : NULL,
+                };
+                Plan plan = plan_build(&target->anon_intent, budget, &placed);
+                unsigned action = plan.actions & (PLAN_PLACE | PLAN_RELEASE);
+
+                has_given = has_given || thread->policy != VMA_POLICY_DEFAULT;
+                if (action != PLAN_NOTHING)
+                        anon->threads[anon->n_threads++] = (TargetThread){
+                                .tid = thread->tid,
+                                .action = (PlanAction)action,
+                        };
+                if (plan.state != MAPPING_PLACED && sum.state != MAPPING_PLACING)
+                        sum = plan;
+                sum.actions |= action;
+        }
+        if (!has_given)
+                anon->given = NULL;
+        anon->is_settled = anon->n_threads == 0;
+        return sum;
+}
+
+/* Pages that are elsewhere, once the threads have their policy or are about to. */
+static void pages_plan(Placement *placement, Target *target, const Plan *threads, uint64_t now_usec)
+{
+        TargetAnon *anon = &target->anon;
+        bool belongs = !nodeset_is_empty(&target->anon_intent.nodes) &&
+                       (threads->state == MAPPING_PLACED || threads->state == MAPPING_PLACING);
+
+        anon->actions = PLAN_NOTHING;
+        if (!belongs || anon->bytes <= anon->wanted_bytes || !target->anon_intent.move_existing) {
+                anon_set_state(placement, target, threads->state,
+                               plan_reason_text(threads->reason));
+                return;
+        }
+
+        if (target->move_retry_usec > now_usec) {
+                placement_due(placement, target, target->move_retry_usec - now_usec);
+                anon_set_state(placement, target, MAPPING_PARTIAL, target->move_reason);
+                return;
+        }
+        anon->actions = PLAN_MOVE;
+        anon_set_state(placement, target, MAPPING_PLACING, "");
+}
+
+/* Whether what the threads have is what they should have, as far as is known without a look at them. */
+static bool is_as_given(const Target *target, bool is_spent)
+{
+        const Given *given = target->anon.given;
+        bool wants = target->rule && !is_spent && target->anon_intent.error >= 0 &&
+                     !nodeset_is_empty(&target->anon_intent.nodes);
+
+        if (!given || !wants)
+                return !given;
+        return nodeset_equal(&given->nodes, &target->anon_intent.nodes);
+}
+
+void anon_plan(Placement *placement, Target *target, const Scan *scan, uint64_t now_usec)
+{
+        TargetAnon *anon = &target->anon;
+        Budget budget = {
+                .cheap_exhausted = limits_is_spent(placement, target, &target->anon_intent),
+        };
+
+        if (scan->has_threads)
+                anon->plan = threads_plan(target, scan, &budget);
+        else if (!is_as_given(target, budget.cheap_exhausted)) {
+                anon->is_settled = false;
+                placement_due(placement, target, 0);
+        }
+        if (target->rule)
+                anon->pause_max_ns = limits_pause_max_ns(&target->rule->limits);
+
+        if (anon->n_threads == 0) {
+                anon->n_failures = 0;
+                anon->retry_usec = 0;
+        } else if (anon->retry_usec > now_usec) {
+                /* As it was left by the failure; its pages may move all the same. */
+                placement_due(placement, target, anon->retry_usec - now_usec);
+                todo_drop(anon);
+                if (anon->bytes > anon->wanted_bytes && target->anon_intent.move_existing &&
+                    !budget.cheap_exhausted && target->move_retry_usec <= now_usec)
+                        anon->actions = PLAN_MOVE;
+                return;
+        }
+        if (anon->is_concerned)
+                pages_plan(placement, target, &anon->plan, now_usec);
+}
+
+/* Everything that still waits fails alike. */
+static void threads_failed(Placement *placement, Target *target, const char *reason, bool for_good)
+{
+        TargetAnon *anon = &target->anon;
+        uint64_t in_usec = placement_retry_usec(++anon->n_failures, for_good);
+        bool has_failed = for_good || anon->n_failures >= PLACEMENT_FAILED_AFTER;
+
+        todo_drop(anon);
+        anon->is_settled = false;
+        anon->retry_usec = placement_now(placement) + in_usec;
+        if (has_failed && anon->is_concerned && anon->state != MAPPING_FAILED)
+                log_event(LOG_NOTICE, LOG_ID_NOT_PLACED, NULL, 0,
+                          "Process %d (%s), %s, anonymous memory: %s", target->pid,
+                          target->subject.comm, target->rule->source, reason);
+        anon_set_state(placement, target, has_failed ? MAPPING_FAILED : MAPPING_PLACING, reason);
+        placement_due(placement, target, in_usec);
+        target_proceed(placement, target); /* its pages may move all the same */
+}
+
+static void on_thread_applied(const InjectOutcome *outcome, int error, void *userdata)
+{
+        Target *target = userdata;
+        Placement *placement = target->placement;
+        TargetAnon *anon = &target->anon;
+        bool is_done = outcome && outcome->error == 0 && outcome->result == 0;
+
+        target->apply = NULL;
+        placement->injector_error = outcome ? 0 : error;
+        if (outcome)
+                outcome_note(&placement->account, outcome);
+        else
+                placement->account.injections_failed++;
+        /* Without an answer it may have been made, too: to be taken off, perhaps. */
+        if (target->apply_kind == PLAN_PLACE && (is_done || (!outcome && error == -EPIPE)))
+                anon->given = targets_given(&placement->targets, &target->apply_nodes, false);
+        if (target->apply_outdated) {
+                anon->is_settled = false;
+                placement_due(placement, target, 0);
+                return;
+        }
+
+        if (!outcome)
+                threads_failed(placement, target, outcome_error_text(error), false);
+        else if (outcome->error == -ESRCH) {
+                anon->at++; /* a thread that has ended; or all of them, as a look will tell */
+                placement_due(placement, target, placement_retry_usec(1, false));
+                target_proceed(placement, target);
+        } else if (outcome->error < 0)
+                threads_failed(placement, target, inject_step_text(outcome->step, outcome->error),
+                               !outcome_may_pass(outcome));
+        else if (outcome->result < 0)
+                threads_failed(placement, target, outcome_result_text(outcome->result), false);
+        else {
+                target->was_applied = true; /* so it is looked at again, and is settled then */
+                anon->at++;
+                target_proceed(placement, target);
+        }
+}
+
+bool anon_proceed(Placement *placement, Target *target)
+{
+        TargetAnon *anon = &target->anon;
+        const TargetThread *thread;
+        InjectRequest request = {
+                .call = INJECT_CALL_SET_MEMPOLICY,
+                .pause_max_ns = anon->pause_max_ns,
+                .target = {
+                        .pid = target->pid,
+                        .start_time = target->subject.start_time,
+                },
+        };
+        int r;
+
+        if (anon->at >= anon->n_threads)
+                return false;
+
+        thread = &anon->threads[anon->at];
+        request.target.thread = thread->tid;
+        target->apply_kind = thread->action;
+        target->apply_nodes = target->anon_intent.nodes;
+        target->apply_strict = false;
+        target->apply_outdated = false;
+        target->apply_start = target->apply_end = 0; /* no mapping */
+        if (thread->action == PLAN_PLACE)
+                request.nodes = target->apply_nodes;
+        r = apply_start(placement->applier, &request, on_thread_applied, target, &target->apply);
+        if (r < 0) {
+                threads_failed(placement, target, "The service is short of memory.", false);
+                return target->apply != NULL;
+        }
+        return true;
+}
+
+void anon_pretend(Placement *placement, Target *target)
+{
+        TargetAnon *anon = &target->anon;
+
+        if (anon->n_threads == 0 && anon->actions == PLAN_NOTHING)
+                return;
+
+        log_event(LOG_INFO, NULL, NULL, 0,
+                  "Dry run: process %d (%s), anonymous memory: would %s %zu threads%s", target->pid,
+                  target->subject.comm,
+                  target->rule ? "set the memory policy of" : "take the memory policy off",
+                  anon->n_threads, anon->actions & PLAN_MOVE ? " and move its pages" : "");
+        todo_drop(anon);
+        anon->actions = PLAN_NOTHING;
+        anon->retry_usec = UINT64_MAX;
+        anon_set_state(placement, target, MAPPING_SKIPPED,
+                       "This is a dry run: nothing is changed.");
+}
+
+const char *anon_engine_name(const Target *target)
+{
+        return target->anon.moved_bytes > 0 ? engine_name(RELOCATE_MOVE_PAGES) : "";
+}

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Which threads get the policy for their anonymous memory, and from which it is taken. */
+#include "daemon/kernel/threadpolicy.h"
+#include "tests/unit/road.h"
+
+/* One that is in its cgroup: it has done something. */
+static Program program_ready(void)
+{
+        Program program = program_start();
+
+        tell(&program, 'm');
+        return program;
+}
+
+static VmaPolicy thread_policy(pid_t pid, pid_t tid)
+{
+        _cleanup_(closep) int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                              process_fd = -1;
+        VmaPolicy policy;
+        NodeSet nodes;
+
+        cr_assert_eq(process_open(proc_fd, pid, &process_fd), 0);
+        cr_assert_eq(thread_policy_read(process_fd, tid, &policy, &nodes), 0);
+        return policy;
+}
+
+static void await_thread(pid_t pid, pid_t tid, VmaPolicy policy)
+{
+        const time_t end = time(NULL) + 20;
+
+        while (thread_policy(pid, tid) != policy) {
+                cr_assert_leq(time(NULL), end, "thread %d: %d", tid, thread_policy(pid, tid));
+                cr_assert_geq(sd_event_run(road.watched->event, 100000), 0);
+        }
+}
+
+static const Target *target_of(pid_t pid)
+{
+        return targets_find(&road.placement->targets, pid);
+}
+
+static void await_anon(pid_t pid, MappingState state, const char *reason)
+{
+        const time_t end = time(NULL) + 20;
+
+        while (!target_of(pid) || !target_of(pid)->anon.is_concerned ||
+               target_of(pid)->anon.state != state ||
+               !strstr(target_of(pid)->anon.reason, reason)) {
+                cr_assert_leq(
+                        time(NULL), end, "not %s: %s, %s", mapping_state_name(state),
+                        target_of(pid) ? mapping_state_name(target_of(pid)->anon.state) : "unknown",
+                        target_of(pid) && target_of(pid)->anon.reason ? target_of(pid)->anon.reason
+                                                                      : "");
+                cr_assert_geq(sd_event_run(road.watched->event, 100000), 0);
+        }
+}
+
+static void await_settled(pid_t pid)
+{
+        const time_t end = time(NULL) + 20;
+
+        while (!target_of(pid)->anon.is_settled) {
+                cr_assert_leq(time(NULL), end);
+                cr_assert_geq(sd_event_run(road.watched->event, 100000), 0);
+        }
+}
+
+RoadTest(anon, all_threads_get_the_policy_once)
+{
+        Program program = program_ready();
+        pid_t threads[3];
+
+        for (unsigned i = 0; i < ARRAY_SIZE(threads); i++)
+                threads[i] = tell_child(&program, 't');
+        rules_set("[Anon]\nTier=cheap\n");
+        await_anon(program.pid, MAPPING_PLACED, "");
+        await_settled(program.pid);
+        cr_expect_eq(thread_policy(program.pid, program.pid), VMA_POLICY_PREFERRED);
+        for (unsigned i = 0; i < ARRAY_SIZE(threads); i++)
+                cr_expect_eq(thread_policy(program.pid, threads[i]), VMA_POLICY_PREFERRED);
+        cr_expect_eq(road.placement->account.injections_done, 1 + ARRAY_SIZE(threads));
+        cr_expect_gt(target_of(program.pid)->anon.bytes, 0);
+        cr_expect_eq(target_of(program.pid)->anon.bytes, target_of(program.pid)->anon.cheap_bytes);
+
+        /* What it starts from now on has it without our doing. */
+        cr_expect_eq(thread_policy(program.pid, tell_child(&program, 't')), VMA_POLICY_PREFERRED);
+        placement_look_again(road.placement);
+        run_for(100);
+        cr_expect_eq(road.placement->account.injections_done, 1 + ARRAY_SIZE(threads));
+        program_end(&program);
+}
+
+RoadTest(anon, children_have_it_and_lose_it_with_the_policy)
+{
+        Program program = program_ready();
+        pid_t child;
+
+        rules_set("[Anon]\nTier=cheap\n");
+        await_anon(program.pid, MAPPING_PLACED, "");
+        child = tell_child(&program, 'f');
+        await_anon(child, MAPPING_PLACED, "");
+        cr_expect_eq(thread_policy(child, child), VMA_POLICY_PREFERRED);
+        cr_expect_eq(road.placement->account.injections_done, 1);
+
+        rules_set("[Anon]\nTier=default\n");
+        await_thread(program.pid, program.pid, VMA_POLICY_DEFAULT);
+        await_thread(child, child, VMA_POLICY_DEFAULT);
+        kill(child, SIGKILL);
+        program_end(&program);
+}
+
+RoadTest(anon, no_policy_at_all_takes_it_off_too)
+{
+        Program program = program_ready();
+
+        rules_set("[Anon]\nTier=cheap\n");
+        await_thread(program.pid, program.pid, VMA_POLICY_PREFERRED);
+        cr_assert_eq(placement_set_rules(road.placement, NULL, 0), 0);
+        await_thread(program.pid, program.pid, VMA_POLICY_DEFAULT);
+        program_end(&program);
+}
+
+RoadTest(anon, a_program_that_is_executed_keeps_it)
+{
+        const time_t end = time(NULL) + 20;
+        Program program = program_ready();
+
+        rules_set("[Anon]\nTier=cheap\n");
+        await_thread(program.pid, program.pid, VMA_POLICY_PREFERRED);
+        await_settled(program.pid);
+        cr_assert_eq(write(program.in, "e", 1), 1);
+        while (!target_of(program.pid) ||
+               strcmp(target_of(program.pid)->subject.comm, "sleep") != 0) {
+                cr_assert_leq(time(NULL), end);
+                cr_assert_geq(sd_event_run(road.watched->event, 100000), 0);
+        }
+        await_anon(program.pid, MAPPING_PLACED, "");
+        cr_expect_eq(thread_policy(program.pid, program.pid), VMA_POLICY_PREFERRED);
+        cr_expect_eq(road.placement->account.injections_done, 1);
+        cr_assert_eq(placement_set_rules(road.placement, NULL, 0), 0);
+        await_thread(program.pid, program.pid, VMA_POLICY_DEFAULT);
+        kill(program.pid, SIGKILL);
+        cr_assert_eq(waitpid(program.pid, NULL, 0), program.pid);
+}
+
+RoadTest(anon, a_policy_of_its_own_is_left)
+{
+        Program program = program_ready();
+
+        tell(&program, 'o');
+        rules_set("[Anon]\nTier=cheap\n");
+        await_anon(program.pid, MAPPING_SKIPPED, "of its own");
+        cr_expect_eq(thread_policy(program.pid, program.pid), VMA_POLICY_BIND);
+        cr_expect_eq(road.placement->account.injections_done, 0);
+        cr_expect_eq(moves->n_begun, 0);
+        program_end(&program);
+}
+
+RoadTest(anon, files_of_another_tier_are_not_taken_for_placed)
+{
+        Program program = program_ready();
+
+        rules_set("[Cow]\nFile=*/file\nTier=default\n[Anon]\nTier=cheap\n");
+        await_anon(program.pid, MAPPING_PLACED, "");
+        placement_look_again(road.placement);
+        await_state(&program, MAPPING_SKIPPED, "Tier=default");
+        rules_set("[Cow]\nFile=*/file\n[Anon]\nTier=cheap\n");
+        await_state(&program, MAPPING_PLACED, "");
+        program_end(&program);
+}
+
+RoadTest(anon, a_node_that_is_not_there_is_said)
+{
+        Program program = program_ready();
+
+        rules_set("[Anon]\nTier=node:0-1\n");
+        await_anon(program.pid, MAPPING_PLACED, "");
+        rules_set("[Anon]\nTier=fast\n");
+        await_anon(program.pid, MAPPING_SKIPPED, "has no node");
+        await_thread(program.pid, program.pid, VMA_POLICY_DEFAULT);
+        program_end(&program);
+}
+
+RoadTest(anon, cheap_max_takes_it_off)
+{
+        Program program = program_ready();
+
+        rules_set("CheapMax=1\n[Anon]\nTier=cheap\n");
+        await_anon(program.pid, MAPPING_SKIPPED, "CheapMax=");
+        cr_expect_eq(thread_policy(program.pid, program.pid), VMA_POLICY_DEFAULT);
+        rules_set("[Anon]\nTier=cheap\n");
+        await_anon(program.pid, MAPPING_PLACED, "");
+        rules_set("CheapMax=1\n[Anon]\nTier=cheap\n");
+        await_anon(program.pid, MAPPING_SKIPPED, "CheapMax=");
+        await_thread(program.pid, program.pid, VMA_POLICY_DEFAULT);
+        program_end(&program);
+}
+
+RoadTest(anon, a_program_of_no_concern_is_left)
+{
+        Program program = program_ready();
+
+        rules_set("[Cow]\nFile=*/file\n");
+        await_state(&program, MAPPING_PLACED, "");
+        cr_expect_not(target_of(program.pid)->anon.is_concerned);
+        cr_expect_eq(target_of(program.pid)->anon.bytes, 0);
+        cr_expect_eq(thread_policy(program.pid, program.pid), VMA_POLICY_DEFAULT);
+        program_end(&program);
+}
