@@ -255,7 +255,7 @@ static inline bool is_so(pid_t pid, uint64_t address, MappingState state, const 
 /* Runs the loop until the mapping is in that state, for a reason that has these words. */
 static inline void await_state(const Program *program, MappingState state, const char *reason)
 {
-        const time_t end = time(NULL) + 20;
+        const time_t end = time(NULL) + AWAIT_SEC;
 
         while (!is_so(program->pid, program->address, state, reason)) {
                 const TargetMapping *mapping = mapping_of(program->pid, program->address);
@@ -269,7 +269,7 @@ static inline void await_state(const Program *program, MappingState state, const
 
 static inline void await_forgotten(pid_t pid)
 {
-        const time_t end = time(NULL) + 20;
+        const time_t end = time(NULL) + AWAIT_SEC;
 
         while (targets_find(&road.placement->targets, pid)) {
                 cr_assert_leq(time(NULL), end);
@@ -290,7 +290,7 @@ static inline VmaPolicy policy_of(pid_t pid, uint64_t address)
 
 static inline void await_policy(pid_t pid, uint64_t address, VmaPolicy policy)
 {
-        const time_t end = time(NULL) + 20;
+        const time_t end = time(NULL) + AWAIT_SEC;
 
         while (policy_of(pid, address) != policy) {
                 cr_assert_leq(time(NULL), end, "process %d, %d", pid, policy_of(pid, address));
@@ -314,7 +314,7 @@ static inline void run_for(unsigned milliseconds)
  * often in a given time a busy machine decides. */
 static inline void await_moves(unsigned n)
 {
-        const time_t end = time(NULL) + 20;
+        const time_t end = time(NULL) + AWAIT_SEC;
 
         while (moves->n_begun < n) {
                 cr_assert_leq(time(NULL), end, "%u moves were begun", moves->n_begun);
@@ -322,4 +322,4 @@ static inline void await_moves(unsigned n)
         }
 }
 
-#define RoadTest(suite, name) Test(suite, name, .init = setup, .fini = teardown, .timeout = 60)
+#define RoadTest(suite, name) Test(suite, name, .init = setup, .fini = teardown, .timeout = 120)

@@ -301,6 +301,7 @@ Test(watch, a_flood_is_told_to_be_one_and_lets_others_through)
         _cleanup_(watched_freep) Watched *watched = watched_new();
         sd_event_source *other = NULL;
         size_t n_turns = 0;
+        pid_t pid;
 
         group_make(watched, "");
         watched_set(watched, "");
@@ -312,7 +313,7 @@ Test(watch, a_flood_is_told_to_be_one_and_lets_others_through)
                 sd_event_add_time(watched->event, &other, CLOCK_MONOTONIC, 0, 1, on_other, watched),
                 0);
         while (!watched_find(watched, 0, WATCH_LOST, 0)) {
-                cr_assert_gt(sd_event_run(watched->event, 1000000), 0);
+                cr_assert_gt(sd_event_run(watched->event, AWAIT_SEC * 1000000u), 0);
                 cr_assert_lt(++n_turns, 1000);
         }
         cr_assert_lt(watched->n_heard, 1000, "the others had to wait for the flood's end");
@@ -321,9 +322,9 @@ Test(watch, a_flood_is_told_to_be_one_and_lets_others_through)
 
         /* And it is over: what comes now is heard as ever. */
         watched->n_heard = 0;
-        watched_reap(watched_fork(watched, "", map_once, &fd));
-        while (watched->n_heard == 0)
-                cr_assert_gt(sd_event_run(watched->event, 1000000), 0);
+        pid = watched_fork(watched, "", map_once, &fd);
+        watched_await(watched, WATCH_MAP, pid);
+        watched_reap(pid);
         group_remove(watched, "");
 }
 
