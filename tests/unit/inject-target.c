@@ -26,8 +26,7 @@
 #include "tests/unit/inject-target.h"
 
 /* Long against what a test takes, short against what a person waits. */
-#define SLEEP_NS   UINT64_C(400000000)
-#define SLEEP_LATE UINT64_C(350000000)
+#define SLEEP_NS UINT64_C(800000000)
 
 unsigned char *target_memory;
 size_t target_size;
@@ -133,12 +132,10 @@ static void wait_futex(void)
         expect(syscall(SYS_futex, &word, FUTEX_WAIT, 0, NULL, NULL, 0) == 0 || errno == EAGAIN);
 }
 
+/* How late it wakes is the machine's business; that it does at all is the test's. */
 static void expect_slept(uint64_t since)
 {
-        uint64_t slept = now_ns() - since;
-
-        expect(slept >= SLEEP_NS);
-        expect(slept < SLEEP_NS + SLEEP_LATE);
+        expect(now_ns() - since >= SLEEP_NS);
 }
 
 static void wait_futex_timeout(void)
