@@ -116,7 +116,7 @@ Test(copypage, stops_at_its_bound_and_goes_on_from_there)
         cr_assert_eq(total, 10);
 }
 
-Test(copypage, is_through_with_an_empty_terabyte_at_once, .timeout = 5)
+Test(copypage, is_through_with_an_empty_terabyte_at_once, .timeout = 20)
 {
         _cleanup_(copy_finder_deinit) CopyFinder finder = own_finder();
         size_t length = (size_t)1 << 43;

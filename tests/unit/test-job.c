@@ -67,7 +67,7 @@ static int many_steps(const Job *its_job, online_step_fn step, void *userdata)
         return -EUCLEAN;
 }
 
-TestSuite(job, .init = setup, .fini = teardown, .timeout = 20);
+TestSuite(job, .init = setup, .fini = teardown, .timeout = 60);
 
 Test(job, brings_every_step_and_the_result)
 {

@@ -94,7 +94,7 @@ static const RelocateResult *move(void)
         return &mover.result;
 }
 
-TestSuite(mover, .init = setup, .fini = teardown, .timeout = 30);
+TestSuite(mover, .init = setup, .fini = teardown, .timeout = 60);
 
 Test(mover, has_nothing_to_do_where_all_is_as_wanted)
 {

@@ -56,7 +56,7 @@ static void run_to_end(relocation_run_fn run)
         cr_assert_not(relocation_is_running(relocation));
 }
 
-TestSuite(relocate, .init = setup, .fini = teardown, .timeout = 20);
+TestSuite(relocate, .init = setup, .fini = teardown, .timeout = 60);
 
 static void put(int fd, const RelocateResult *result)
 {
