@@ -29,7 +29,7 @@ pid=$(main_pid)
 
 printf '[Device dax1.0]\nZone=moveable\n' >"$bad"
 systemctl reload daxtierd
-await 10 "Status says what was refused" status_has '90-test.conf:2: '
+await 60 "Status says what was refused" status_has '90-test.conf:2: '
 expect_equal "main process after the refusal" "$pid" "$(main_pid)"
 expect_equal "State" '{"type":"s","data":"degraded"}' "$(property State)"
 expect_equal "the device" online "$(device_state)"
@@ -40,7 +40,7 @@ grep -q '90-test.conf:2: ' /tmp/error || fail "Reload() does not say where: $(ca
 
 printf '[Device dax9.9]\n' >"$bad"
 systemctl reload daxtierd
-await 10 "the absent device is awaited" device_is absent dax9.9
+await 60 "the absent device is awaited" device_is absent dax9.9
 expect_equal "State" '{"type":"s","data":"waiting"}' "$(property State)"
 property Problems | grep -q 'waiting for dax9.9: not present' || fail "no problem tells of dax9.9"
 expect_equal "the device" online "$(device_state)"

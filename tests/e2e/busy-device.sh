@@ -22,14 +22,14 @@ open("/run/daxtier-test-held", "w").close()
 signal.pause()
 END
         holder=$!
-        await 20 "the device is held" test -e /run/daxtier-test-held
+        await 60 "the device is held" test -e /run/daxtier-test-held
         rm /run/daxtier-test-held
 }
 
 for how in open map; do
         hold "$how"
         systemctl start daxtierd
-        await 20 "the refusal is known" device_is failed
+        await 60 "the refusal is known" device_is failed
         property Devices | grep -q "pid $holder: uses /dev/$DEVICE" || fail "pid $holder is not named"
         expect_equal "driver while $how" device_dax "$(driver)"
         kill -0 "$holder" || fail "the process was harmed"

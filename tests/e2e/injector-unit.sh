@@ -128,7 +128,7 @@ nsenter --mount --target "$(main_pid)" python3 - version <injector-client.py >/d
 main=$(service_property MainPID)
 for ((i = 0; i < 10; i++)); do
         storm_start
-        await 30 "the storm begins" storm_is_on
+        await 60 "the storm begins" storm_is_on
         kill -KILL "$STORM"
         wait "$STORM" || :
 done
@@ -138,14 +138,14 @@ place one >/dev/null
 # Stopped in the middle, and started again by the next request.
 storm_start
 for ((i = 0; i < 10; i++)); do
-        await 30 "a request starts the injector" is_up
+        await 60 "a request starts the injector" is_up
         before=$(service_property MainPID)
         systemctl stop "$SERVICE" 2>/dev/null
         expect_equal "how the injector ended" success "$(service_property Result)"
         [[ ! -e /proc/$before ]] || fail "the injector is still there"
         systemctl reset-failed "$SERVICE" daxtierd-injector.socket 2>/dev/null || :
 done
-await 30 "a request starts the injector" is_up
+await 60 "a request starts the injector" is_up
 # An upgrade, and the daemon's own end.
 systemctl try-restart "$SERVICE" daxtierd
 is_up || fail "the injector is not back after an upgrade"

@@ -35,7 +35,7 @@ for round in first second; do
         # Offline on request holds only until it is plugged again.
         daxtier offline "$DEVICE" >/dev/null
         unplug
-        await 20 "it is noticed that the device has gone" device_is absent
+        await 60 "it is noticed that the device has gone" device_is absent
 done
 ndctl enable-namespace "$namespace" >/dev/null
 await 60 "online after all" device_is online

@@ -33,7 +33,7 @@ open("/run/daxtier-test-pinned", "w").close()
 signal.pause()
 END
         pinner=$!
-        await 20 "a page is pinned" test -e /run/daxtier-test-pinned
+        await 60 "a page is pinned" test -e /run/daxtier-test-pinned
         rm /run/daxtier-test-pinned
 }
 

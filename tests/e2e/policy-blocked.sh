@@ -23,7 +23,7 @@ state_is() {
 blocked() {
         target_map "$1"
         ask "$1" "wait $2" waiting
-        await 20 "target $1 sleeps" state_is "$1" SD
+        await 60 "target $1 sleeps" state_is "$1" SD
         cgroup_enter /daxtest/cheap/a "${PID[$1]}"
 }
 
@@ -93,7 +93,7 @@ frozen_disk() {
         # Whatever happens, the others go on.
         trap disk_free EXIT
         ask a "wait disk" waiting
-        await 20 "it waits uninterruptibly" state_is a D
+        await 60 "it waits uninterruptibly" state_is a D
         cgroup_enter /daxtest/cheap/a "${PID[a]}"
         expect_listed a '.state != "placed" and (.reason | test("uninterruptibl|disk|D state"))'
         has_no_policy a || fail "who has placed it?"
@@ -108,7 +108,7 @@ stopped() {
         target_start a /daxtest/other "$TARGET" "$FILE"
         target_map a
         kill -STOP "${PID[a]}"
-        await 20 "it is stopped" state_is a T
+        await 60 "it is stopped" state_is a T
         cgroup_enter /daxtest/cheap/a "${PID[a]}"
         expect_listed a '.state == "placed"'
         expect_policy a

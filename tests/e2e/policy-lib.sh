@@ -21,7 +21,7 @@ readonly FILE=$PMEM/file
 # What FILE has, unless a test says otherwise: 4 MiB.
 readonly PAGES=1024
 # Nothing here takes that long unless it fails.
-readonly PATIENCE=40
+readonly PATIENCE=90
 
 declare -A PID JOB IN OUT START
 mkdir -p "$POLICIES" "$WORK"
@@ -106,7 +106,7 @@ cgroups_clear() {
         [[ -d $path ]] || return 0
         find "$path" -mindepth 1 -name cgroup.freeze -exec sh -c 'echo 0 >"$1"' sh {} \;
         echo 1 >"$path/cgroup.kill"
-        await 20 "the targets are gone" grep -qx 'populated 0' "$path/cgroup.events"
+        await 60 "the targets are gone" grep -qx 'populated 0' "$path/cgroup.events"
         while read -r cgroup; do
                 rmdir "$cgroup"
         done < <(find "$path" -mindepth 1 -depth -type d)

@@ -44,7 +44,7 @@ frozen_cgroup() {
         target_start a /daxtest/frozen "$TARGET" "$FILE"
         target_map a
         echo 1 >"$CGROUPS/daxtest/frozen/cgroup.freeze"
-        await 20 "the cgroup is frozen" grep -qx 'frozen 1' "$CGROUPS/daxtest/frozen/cgroup.events"
+        await 60 "the cgroup is frozen" grep -qx 'frozen 1' "$CGROUPS/daxtest/frozen/cgroup.events"
         policy 60-frozen /daxtest/frozen
         policies_reload
         expect_listed a '.state != "placed" and (.reason | test("froz|freez"))'

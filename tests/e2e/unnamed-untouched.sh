@@ -33,7 +33,7 @@ content check
 
 printf '[Device %s]\nOnline=no\n' "$DEVICE" >"$LAB_CONF"
 systemctl reload daxtierd
-await 10 "the device is known" device_is idle
+await 60 "the device is known" device_is idle
 expect_equal "driver of a device with Online=no" device_dax "$(driver)"
 content check
 expect_equal "the kernel's policy" "$AUTO_ONLINE_FOUND" "$(cat "$AUTO_ONLINE")"
