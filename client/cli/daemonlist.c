@@ -27,6 +27,10 @@ static const DaemonKey keys[] = {
         { "cow_fast_bytes", 't', offsetof(DaemonMapping, cow_fast_bytes) },
         { "state", 's', offsetof(DaemonMapping, state) },
         { "reason", 's', offsetof(DaemonMapping, reason) },
+        { "kind", 's', offsetof(DaemonMapping, kind) },
+        { "moved_bytes", 't', offsetof(DaemonMapping, moved_bytes) },
+        { "re_moved_bytes", 't', offsetof(DaemonMapping, re_moved_bytes) },
+        { "engine", 's', offsetof(DaemonMapping, engine) },
 };
 
 /* One answer to `daxtier list`, of many pages. */
@@ -71,9 +75,13 @@ static int mappings_read(sd_bus_message *reply, Listing *listing)
         for (;;) {
                 DaemonMapping mapping = {
                         .dax = -1,
+                        .start = UINT64_MAX,
+                        .end = UINT64_MAX,
                         .cow_bytes = UINT64_MAX,
                         .cow_cheap_bytes = UINT64_MAX,
                         .cow_fast_bytes = UINT64_MAX,
+                        .moved_bytes = UINT64_MAX,
+                        .re_moved_bytes = UINT64_MAX,
                 };
 
                 r = daemon_dictionary_read(reply, keys, ARRAY_SIZE(keys), &mapping);

@@ -15,12 +15,14 @@ struct DaemonFilter {
         const char *file;   /* a glob on the path; "": any */
 };
 
-/* A mapping under policy. Texts are valid until the callback returns. */
+/* A mapping under policy, or all anonymous memory of a process. Texts are valid until the callback
+ * returns. Of numbers of bytes and addresses UINT64_MAX is: unknown, or it has none. */
 struct DaemonMapping {
         uint32_t pid;
         int dax; /* -1: unknown */
         uint64_t start, end;
-        uint64_t cow_bytes, cow_cheap_bytes, cow_fast_bytes; /* UINT64_MAX: unknown */
+        uint64_t cow_bytes, cow_cheap_bytes, cow_fast_bytes;
+        uint64_t moved_bytes, re_moved_bytes; /* of anonymous memory */
         const char *comm;
         const char *cgroup;
         const char *file; /* NULL: none */
@@ -28,7 +30,12 @@ struct DaemonMapping {
         const char *tier;
         const char *state;
         const char *reason; /* "": none */
+        const char *kind;   /* NULL: the daemon is older than that there are several */
+        const char *engine; /* that moves anonymous memory; NULL, "": none */
 };
+
+/* The kind of all anonymous memory of a process. */
+#define DAEMON_KIND_ANON "anon"
 
 typedef int (*daemon_mapping_fn)(const DaemonMapping *mapping, void *userdata);
 

@@ -143,7 +143,11 @@ static const struct TotalKey {
         { "cow_bytes", offsetof(DaemonTotals, cow_bytes) },
         { "cow_cheap_bytes", offsetof(DaemonTotals, cow_cheap_bytes) },
         { "cow_fast_bytes", offsetof(DaemonTotals, cow_fast_bytes) },
+        { "anon_bytes", offsetof(DaemonTotals, anon_bytes) },
+        { "anon_cheap_bytes", offsetof(DaemonTotals, anon_cheap_bytes) },
+        { "anon_fast_bytes", offsetof(DaemonTotals, anon_fast_bytes) },
         { "moved_bytes", offsetof(DaemonTotals, moved_bytes) },
+        { "re_moved_bytes", offsetof(DaemonTotals, re_moved_bytes) },
 };
 
 static int totals_property_read(sd_bus_message *message, DaemonState *state)

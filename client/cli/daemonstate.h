@@ -31,7 +31,9 @@ struct DaemonTotals {
         uint64_t mappings;
         uint64_t placed, placing, partial, skipped, failed; /* of these mappings, by state */
         uint64_t cow_bytes, cow_cheap_bytes, cow_fast_bytes;
-        uint64_t moved_bytes; /* since the daemon was started */
+        uint64_t anon_bytes, anon_cheap_bytes, anon_fast_bytes;
+        /* Since the daemon was started: of all kinds; of anonymous memory, more than once. */
+        uint64_t moved_bytes, re_moved_bytes;
 };
 
 /* The daemon's answers to `daxtier status`: one consistent snapshot. */

@@ -25,6 +25,7 @@ enum {
         COLUMN_START,
         COLUMN_END,
         COLUMN_FILE,
+        COLUMN_WHAT,
         COLUMN_DAX,
         COLUMN_POLICY,
         COLUMN_TIER,
@@ -32,7 +33,11 @@ enum {
         COLUMN_CHEAP,
         COLUMN_FAST,
         COLUMN_STATE,
+        COLUMN_MOVED,
+        COLUMN_RE_MOVED,
+        COLUMN_ENGINE,
         COLUMN_REASON,
+        COLUMN_KIND,
 };
 
 static const Column columns[] = {
@@ -41,7 +46,8 @@ static const Column columns[] = {
         [COLUMN_CGROUP] = { "cgroup", "CGROUP", COLUMN_CGROUP_PATH, .share = 0.2 },
         [COLUMN_START] = { "start", NULL, COLUMN_ADDRESS },
         [COLUMN_END] = { "end", NULL, COLUMN_ADDRESS },
-        [COLUMN_FILE] = { "file", "FILE", COLUMN_SENTENCE, .share = 0.25 },
+        [COLUMN_FILE] = { "file", NULL, COLUMN_SENTENCE },
+        [COLUMN_WHAT] = { NULL, "FILE", COLUMN_SENTENCE, .share = 0.25 },
         [COLUMN_DAX] = { "dax", NULL, COLUMN_BOOLEAN },
         [COLUMN_POLICY] = { "policy_file", NULL, COLUMN_TEXT },
         [COLUMN_TIER] = { "tier", "TIER", COLUMN_TEXT },
@@ -49,8 +55,29 @@ static const Column columns[] = {
         [COLUMN_CHEAP] = { "cow_cheap_bytes", "CHEAP", COLUMN_BYTES },
         [COLUMN_FAST] = { "cow_fast_bytes", "FAST", COLUMN_BYTES },
         [COLUMN_STATE] = { "state", "STATE", COLUMN_TEXT },
+        [COLUMN_MOVED] = { "moved_bytes", "MOVED", COLUMN_BYTES },
+        [COLUMN_RE_MOVED] = { "re_moved_bytes", "RE-MOVED", COLUMN_BYTES },
+        [COLUMN_ENGINE] = { "engine", "ENGINE", COLUMN_TEXT },
         [COLUMN_REASON] = { "reason", "REASON", COLUMN_SENTENCE, "", .share = 0.2 },
+        [COLUMN_KIND] = { "kind", NULL, COLUMN_TEXT },
 };
+
+/* What is being listed. */
+typedef struct Answer {
+        Column columns[ARRAY_SIZE(columns)];
+        Table *table;
+        bool has_anon;
+} Answer;
+
+static void answer_deinit(Answer *answer)
+{
+        table_free(answer->table);
+}
+
+static bool is_anon(const DaemonMapping *mapping)
+{
+        return mapping->kind && strcmp(mapping->kind, DAEMON_KIND_ANON) == 0;
+}
 
 static void text_set(Table *table, size_t column, const char *text)
 {
@@ -65,8 +92,10 @@ static void bytes_set(Table *table, size_t column, uint64_t bytes)
 
 static int mapping_take(const DaemonMapping *mapping, void *userdata)
 {
-        Table *table = userdata;
+        Answer *answer = userdata;
+        Table *table = answer->table;
 
+        answer->has_anon = answer->has_anon || is_anon(mapping);
         table_add_row(table);
         table_set_number(table, COLUMN_PID, mapping->pid);
         text_set(table, COLUMN_COMM, mapping->comm);
@@ -74,6 +103,7 @@ static int mapping_take(const DaemonMapping *mapping, void *userdata)
         bytes_set(table, COLUMN_START, mapping->start);
         bytes_set(table, COLUMN_END, mapping->end);
         text_set(table, COLUMN_FILE, mapping->file);
+        text_set(table, COLUMN_WHAT, is_anon(mapping) ? "[anon]" : mapping->file);
         table_set_number(table, COLUMN_DAX, mapping->dax);
         text_set(table, COLUMN_POLICY, mapping->policy_file);
         text_set(table, COLUMN_TIER, mapping->tier);
@@ -81,7 +111,11 @@ static int mapping_take(const DaemonMapping *mapping, void *userdata)
         bytes_set(table, COLUMN_CHEAP, mapping->cow_cheap_bytes);
         bytes_set(table, COLUMN_FAST, mapping->cow_fast_bytes);
         text_set(table, COLUMN_STATE, mapping->state);
+        bytes_set(table, COLUMN_MOVED, mapping->moved_bytes);
+        bytes_set(table, COLUMN_RE_MOVED, mapping->re_moved_bytes);
+        text_set(table, COLUMN_ENGINE, mapping->engine);
         text_set(table, COLUMN_REASON, mapping->reason);
+        text_set(table, COLUMN_KIND, mapping->kind);
         return 0;
 }
 
@@ -128,11 +162,18 @@ static void empty_explain(sd_bus *bus, const DaemonFilter *filter)
                       stderr);
 }
 
-static void columns_choose(size_t width, Column shown[static ARRAY_SIZE(columns)])
+/* Which columns the table has; those of moves only where something has them to show. */
+static void columns_choose(Answer *answer, size_t width)
 {
-        memcpy(shown, columns, sizeof(columns));
+        Column *shown = answer->columns;
+
         if (width < WIDTH_CGROUP)
                 shown[COLUMN_CGROUP].heading = NULL;
+        if (width < WIDTH_CGROUP || !answer->has_anon) {
+                shown[COLUMN_MOVED].heading = NULL;
+                shown[COLUMN_RE_MOVED].heading = NULL;
+                shown[COLUMN_ENGINE].heading = NULL;
+        }
         if (width < WIDTH_COMM) {
                 shown[COLUMN_COMM].heading = NULL;
                 shown[COLUMN_TIER].heading = NULL;
@@ -141,16 +182,15 @@ static void columns_choose(size_t width, Column shown[static ARRAY_SIZE(columns)
 
 ExitCode list_show(sd_bus *bus, const DaemonFilter *filter, bool json, bool bytes)
 {
-        _cleanup_(table_freep) Table *table = NULL;
-        Column shown[ARRAY_SIZE(columns)];
+        _cleanup_(answer_deinit) Answer answer = {};
         int r;
 
-        columns_choose(table_width(), shown);
-        table = table_new(shown, ARRAY_SIZE(shown));
-        if (!table)
+        memcpy(answer.columns, columns, sizeof(columns));
+        answer.table = table_new(answer.columns, ARRAY_SIZE(answer.columns));
+        if (!answer.table)
                 return error_report(-ENOMEM, "list");
 
-        r = daemon_list(bus, filter, mapping_take, table);
+        r = daemon_list(bus, filter, mapping_take, &answer);
         if (r == -E2BIG) {
                 fputs("daxtier: list: too many mappings for one answer; narrow it with --cgroup, "
                       "--pid or --file\n",
@@ -160,13 +200,14 @@ ExitCode list_show(sd_bus *bus, const DaemonFilter *filter, bool json, bool byte
         if (r < 0)
                 return daemon_error_report(r, "list", NULL);
 
-        if (json || !table_is_empty(table)) {
-                r = table_show(table, "mappings", json, bytes);
+        if (json || !table_is_empty(answer.table)) {
+                columns_choose(&answer, table_width());
+                r = table_show(answer.table, "mappings", json, bytes);
                 if (r < 0)
                         return error_report(r, "list");
         }
         fflush(stdout);
-        if (table_is_empty(table))
+        if (table_is_empty(answer.table))
                 empty_explain(bus, filter);
         return EXITCODE_DONE;
 }
@@ -208,8 +249,10 @@ const Command list_command = {
         .about =
                 "Options that choose add up: all must fit. daxtierd looks before it answers, so what\n"
                 "is listed is so now. STATE is placed (as the policy wants it), placing (being moved),\n"
-                "partial (in part), skipped (left alone) or failed; REASON says why. Root sees all\n"
-                "processes, others their own. A narrow terminal shows fewer columns.\n"
+                "partial (in part), skipped (left alone) or failed; REASON says why. [anon] is all\n"
+                "anonymous memory of a process: what of it was moved, what of that more than once, and\n"
+                "by which engine. Root sees all processes, others their own. A narrow terminal shows\n"
+                "fewer columns.\n"
                 "\n"
                 "Examples:\n"
                 "  daxtier list --cgroup /machine.slice\n"

@@ -10,6 +10,15 @@
 Table *report_devices(const Host *host);
 Table *report_nodes(const Host *host);
 
+/* All that is under policy, and the anonymous memory of that: one row each, or none where there is no
+ * such memory, or the daemon does not count it. */
+Table *report_totals(const Host *host);
+Table *report_anon(const Host *host);
+
+/* The cgroups with limits or a ColdAfter=, a row each. Errors of daemon_usage(). */
+Table *report_usage_new(void);
+int report_usage_fill(sd_bus *bus, Table *table);
+
 /* What subcommands show of the daemon behind @bus, or say of why they cannot. */
 ExitCode list_show(sd_bus *bus, const DaemonFilter *filter, bool json, bool bytes);
 ExitCode policy_show(sd_bus *bus, const char *cgroup, bool json); /* NULL: all of them */

@@ -3,10 +3,12 @@
 #include <stdio.h>
 
 #include "client/cli/command.h"
+#include "client/cli/daemonbus.h"
 #include "client/cli/host.h"
 #include "client/cli/json.h"
 #include "client/cli/report.h"
 #include "client/cli/table.h"
+#include "daemon/bus.h"
 #include "policy/macro.h"
 
 enum {
@@ -31,34 +33,6 @@ enum {
 static const Column problem_columns[] = {
         [PROBLEM_WHAT] = { "problem", "PROBLEM", COLUMN_SENTENCE },
         [PROBLEM_MEND] = { "mend", "MEND", COLUMN_SENTENCE },
-};
-
-enum {
-        TOTAL_PROCESSES,
-        TOTAL_MAPPINGS,
-        TOTAL_PLACED,
-        TOTAL_PLACING,
-        TOTAL_PARTIAL,
-        TOTAL_SKIPPED,
-        TOTAL_FAILED,
-        TOTAL_COPIES,
-        TOTAL_CHEAP,
-        TOTAL_FAST,
-        TOTAL_MOVED,
-};
-
-static const Column total_columns[] = {
-        [TOTAL_PROCESSES] = { "processes", "PROCESSES", COLUMN_NUMBER },
-        [TOTAL_MAPPINGS] = { "mappings", "MAPPINGS", COLUMN_NUMBER },
-        [TOTAL_PLACED] = { "placed", "PLACED", COLUMN_NUMBER },
-        [TOTAL_PLACING] = { "placing", "PLACING", COLUMN_NUMBER },
-        [TOTAL_PARTIAL] = { "partial", "PARTIAL", COLUMN_NUMBER },
-        [TOTAL_SKIPPED] = { "skipped", "SKIPPED", COLUMN_NUMBER },
-        [TOTAL_FAILED] = { "failed", "FAILED", COLUMN_NUMBER },
-        [TOTAL_COPIES] = { "cow_bytes", "COPIES", COLUMN_BYTES },
-        [TOTAL_CHEAP] = { "cow_cheap_bytes", "CHEAP", COLUMN_BYTES },
-        [TOTAL_FAST] = { "cow_fast_bytes", "FAST", COLUMN_BYTES },
-        [TOTAL_MOVED] = { "moved_bytes", "MOVED", COLUMN_BYTES },
 };
 
 static void tier_fill(Table *table, const char *name, const NodeSet *nodes, const Host *host)
@@ -98,30 +72,6 @@ static Table *problems_report(const Host *host)
         return table;
 }
 
-/* One row, or none: an older daemon has no totals. */
-static Table *totals_report(const Host *host)
-{
-        const DaemonTotals *totals = &host->daemon.totals;
-        Table *table = table_new(total_columns, ARRAY_SIZE(total_columns));
-
-        if (!table || !host->daemon.has_totals)
-                return table;
-
-        table_add_row(table);
-        table_set_number(table, TOTAL_PROCESSES, (int64_t)totals->processes);
-        table_set_number(table, TOTAL_MAPPINGS, (int64_t)totals->mappings);
-        table_set_number(table, TOTAL_PLACED, (int64_t)totals->placed);
-        table_set_number(table, TOTAL_PLACING, (int64_t)totals->placing);
-        table_set_number(table, TOTAL_PARTIAL, (int64_t)totals->partial);
-        table_set_number(table, TOTAL_SKIPPED, (int64_t)totals->skipped);
-        table_set_number(table, TOTAL_FAILED, (int64_t)totals->failed);
-        table_set_number(table, TOTAL_COPIES, (int64_t)totals->cow_bytes);
-        table_set_number(table, TOTAL_CHEAP, (int64_t)totals->cow_cheap_bytes);
-        table_set_number(table, TOTAL_FAST, (int64_t)totals->cow_fast_bytes);
-        table_set_number(table, TOTAL_MOVED, (int64_t)totals->moved_bytes);
-        return table;
-}
-
 static int daemon_json(const Host *host, struct json_object **ret_object)
 {
         _cleanup_(json_putp) struct json_object *object = json_object_new_object();
@@ -147,7 +97,7 @@ static int daemon_json(const Host *host, struct json_object **ret_object)
 }
 
 typedef struct Part {
-        const char *key;
+        const char *key; /* NULL: for people only */
         Table *table;
         bool is_single; /* an object or null, not an array */
 } Part;
@@ -182,6 +132,8 @@ static int json_status(const Host *host, const Part *parts, size_t n_parts)
                 return r;
 
         for (size_t i = 0; i < n_parts; i++) {
+                if (!parts[i].key)
+                        continue;
                 r = part_json(&parts[i], document);
                 if (r < 0)
                         return r;
@@ -208,11 +160,31 @@ static int text_status(const Host *host, const Part *parts, size_t n_parts, bool
         return 0;
 }
 
+/* Empty without a daemon, and with one that is older than that. */
+static int cgroups_report(const Host *host, Table **ret_table)
+{
+        _cleanup_(daemon_disconnectp) sd_bus *bus = NULL;
+        _cleanup_(table_freep) Table *table = report_usage_new();
+        int r = 0;
+
+        if (!table)
+                return -ENOMEM;
+        if (host->daemon_error >= 0)
+                r = daemon_connect(BUS_SOCKET_PATH, &bus);
+        if (r >= 0 && bus)
+                r = report_usage_fill(bus, table);
+        if (r < 0 && r != -EBADR)
+                return r;
+
+        *ret_table = TAKE_PTR(table);
+        return 0;
+}
+
 static int run(const Arguments *arguments)
 {
         _cleanup_(host_deinit) Host host = {};
         _cleanup_(table_freep) Table *tiers = NULL, *devices = NULL, *problems = NULL,
-                                     *totals = NULL;
+                                     *totals = NULL, *anon = NULL, *cgroups = NULL;
         int r = host_read(&host);
 
         if (r < 0)
@@ -221,15 +193,18 @@ static int run(const Arguments *arguments)
         tiers = tiers_report(&host);
         devices = report_devices(&host);
         problems = problems_report(&host);
-        totals = totals_report(&host);
-        if (!tiers || !devices || !problems || !totals)
+        totals = report_totals(&host);
+        anon = report_anon(&host);
+        if (!tiers || !devices || !problems || !totals || !anon)
                 return error_report(-ENOMEM, "status");
+        r = cgroups_report(&host, &cgroups);
+        if (r < 0)
+                return daemon_error_report(r, "status", NULL);
 
         const Part parts[] = {
-                { "tiers", tiers },
-                { "totals", totals, .is_single = true },
-                { "devices", devices },
-                { "problems", problems },
+                { "tiers", tiers },     { "totals", totals, .is_single = true },
+                { NULL, anon },         { "cgroups", cgroups },
+                { "devices", devices }, { "problems", problems },
         };
 
         if (arguments->json)
@@ -254,7 +229,9 @@ const Command status_command = {
         .about =
                 "Below the tiers: the processes and mappings under policy, the mappings by state as in\n"
                 "`daxtier list`, their copies and how many of those are on each tier, and what was moved\n"
-                "since daxtierd was started.\n"
+                "since daxtierd was started; then the same of anonymous memory. Then the cgroups with a\n"
+                "limit or a ColdAfter=: what they have on each tier and may have, what moves their pages\n"
+                "down (demoted) and back (promoted), and if nothing can, why.\n"
                 "\n"
                 "Without daxtierd it shows the tiers and devices that the kernel has, and exits with 3.\n"
                 "\n"

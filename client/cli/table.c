@@ -140,6 +140,27 @@ void size_format(uint64_t bytes, char text[static SIZE_TEXT_MAX])
                          units[i]);
 }
 
+void time_format(uint64_t usec, char text[static SIZE_TEXT_MAX])
+{
+        static const struct {
+                const char *name;
+                uint64_t usec;
+        } units[] = {
+                { "d", UINT64_C(86400000000) }, { "h", UINT64_C(3600000000) },
+                { "min", UINT64_C(60000000) },  { "s", UINT64_C(1000000) },
+                { "ms", UINT64_C(1000) },       { "us", UINT64_C(1) },
+        };
+        size_t i = 0;
+
+        if (usec == 0) {
+                snprintf(text, SIZE_TEXT_MAX, "0");
+                return;
+        }
+        while (usec % units[i].usec != 0)
+                i++;
+        snprintf(text, SIZE_TEXT_MAX, "%" PRIu64 "%s", usec / units[i].usec, units[i].name);
+}
+
 static const char *cell_draw(const Column *column, const Cell *cell, bool bytes,
                              char text[static SIZE_TEXT_MAX])
 {
@@ -163,6 +184,9 @@ static const char *cell_draw(const Column *column, const Cell *cell, bool bytes,
                         return text;
                 }
                 break;
+        case COLUMN_TIME:
+                time_format((uint64_t)cell->number, text);
+                return text;
         case COLUMN_NUMBER:
                 break;
         }
@@ -176,6 +200,7 @@ static int column_flags(ColumnType type)
         switch (type) {
         case COLUMN_NUMBER:
         case COLUMN_BYTES:
+        case COLUMN_TIME:
         case COLUMN_ADDRESS:
                 return SCOLS_FL_RIGHT;
         case COLUMN_SENTENCE:

@@ -20,6 +20,7 @@ typedef enum ColumnType {
         COLUMN_NODES,       /* "2" or "2-3"; in JSON a number where it is one node, else a text */
         COLUMN_NUMBER,
         COLUMN_BYTES,   /* "1.5G" in a table, or bytes where asked for; bytes in JSON */
+        COLUMN_TIME,    /* "30s" in a table, microseconds in JSON */
         COLUMN_ADDRESS, /* hexadecimal in a table, a number in JSON */
         COLUMN_BOOLEAN,
 } ColumnType;
@@ -65,6 +66,9 @@ int table_show(const Table *table, const char *name, bool json, bool bytes);
 
 /* "0", "512", "4K", "1.5G": rounded down, so that it never shows more than there is. */
 void size_format(uint64_t bytes, char text[static SIZE_TEXT_MAX]);
+
+/* "0", "250ms", "90s", "2min": in the largest unit that leaves nothing over. */
+void time_format(uint64_t usec, char text[static SIZE_TEXT_MAX]);
 
 static inline void table_freep(Table **table)
 {

@@ -58,10 +58,12 @@ static int answer_totals(sd_bus_message *call, void *userdata, sd_bus_error *err
         /* Each value another one, a key that is newer than we are, and no "moved_bytes". */
         return sd_bus_reply_method_return(
                 call, "a{sv}", 4, "Version", "s", "1", "Status", "s", "", "State", "s", "running",
-                "Totals", "a{st}", 11, "processes", UINT64_C(1), "mappings", UINT64_C(2), "placed",
+                "Totals", "a{st}", 15, "processes", UINT64_C(1), "mappings", UINT64_C(2), "placed",
                 UINT64_C(3), "placing", UINT64_C(4), "partial", UINT64_C(5), "skipped", UINT64_C(6),
                 "failed", UINT64_C(7), "cow_bytes", UINT64_C(8), "cow_cheap_bytes", UINT64_C(9),
-                "later", UINT64_C(77), "cow_fast_bytes", UINT64_C(10));
+                "later", UINT64_C(77), "cow_fast_bytes", UINT64_C(10), "anon_bytes", UINT64_C(11),
+                "anon_cheap_bytes", UINT64_C(12), "anon_fast_bytes", UINT64_C(13), "re_moved_bytes",
+                UINT64_C(14));
 }
 
 Test(daemonbus, reads_the_totals_that_the_daemon_counts)
@@ -85,6 +87,10 @@ Test(daemonbus, reads_the_totals_that_the_daemon_counts)
         cr_expect_eq(state.totals.cow_cheap_bytes, 9);
         cr_expect_eq(state.totals.cow_fast_bytes, 10);
         cr_expect_eq(state.totals.moved_bytes, UINT64_MAX, "unknown");
+        cr_expect_eq(state.totals.anon_bytes, 11);
+        cr_expect_eq(state.totals.anon_cheap_bytes, 12);
+        cr_expect_eq(state.totals.anon_fast_bytes, 13);
+        cr_expect_eq(state.totals.re_moved_bytes, 14);
 }
 
 static int answer_steps(sd_bus_message *call, void *userdata, sd_bus_error *error)

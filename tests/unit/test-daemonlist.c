@@ -42,8 +42,10 @@ static int answer_pages(sd_bus_message *call, void *userdata, sd_bus_error *erro
                         "s", "/x/one", "dax", "b", 1, "policy_file", "s", "/etc/p.conf", "tier",
                         "s", "cheap", "cow_bytes", "t", UINT64_C(8192), "cow_cheap_bytes", "t",
                         UINT64_C(4096), "cow_fast_bytes", "t", UINT64_C(0), "state", "s", "partial",
-                        "reason", "s", "the tier is full", "later", "(ss)", "a", "b", 2, "pid", "u",
-                        11, "state", "s", "placed", 11);
+                        "reason", "s", "the tier is full", "later", "(ss)", "a", "b", 6, "pid", "u",
+                        11, "state", "s", "placed", "kind", "s", "anon", "moved_bytes", "t",
+                        UINT64_C(12288), "re_moved_bytes", "t", UINT64_C(4096), "engine", "s",
+                        "damon", 11);
         if (asked.after == 11)
                 return sd_bus_reply_method_return(call, "aa{sv}u", 1, 2, "pid", "u", 12, "state",
                                                   "s", "skipped", 0);
@@ -69,10 +71,20 @@ static int mapping_note(const DaemonMapping *mapping, void *userdata)
                 cr_expect_eq(mapping->cow_fast_bytes, 0);
                 cr_expect_str_eq(mapping->state, "partial");
                 cr_expect_str_eq(mapping->reason, "the tier is full");
+                cr_expect_null(mapping->kind);
+                cr_expect_eq(mapping->moved_bytes, UINT64_MAX);
         } else {
+                cr_expect_eq(mapping->start, UINT64_MAX);
+                cr_expect_eq(mapping->end, UINT64_MAX);
                 cr_expect_null(mapping->file);
                 cr_expect_eq(mapping->dax, -1);
                 cr_expect_eq(mapping->cow_bytes, UINT64_MAX);
+        }
+        if (mapping->pid == 11) {
+                cr_expect_str_eq(mapping->kind, "anon");
+                cr_expect_eq(mapping->moved_bytes, 12288);
+                cr_expect_eq(mapping->re_moved_bytes, 4096);
+                cr_expect_str_eq(mapping->engine, "damon");
         }
         return 0;
 }
@@ -255,14 +267,18 @@ Test(list, programs_get_the_documented_keys_and_null_for_unknown, .init = redire
                                 "      \"cow_cheap_bytes\":4096,\n"
                                 "      \"cow_fast_bytes\":0,\n"
                                 "      \"state\":\"skipped\",\n"
-                                "      \"reason\":\"it has a policy\"\n"
+                                "      \"moved_bytes\":null,\n"
+                                "      \"re_moved_bytes\":null,\n"
+                                "      \"engine\":null,\n"
+                                "      \"reason\":\"it has a policy\",\n"
+                                "      \"kind\":null\n"
                                 "    },\n"
                                 "    {\n"
                                 "      \"pid\":11,\n"
                                 "      \"comm\":null,\n"
                                 "      \"cgroup\":null,\n"
-                                "      \"start\":0,\n"
-                                "      \"end\":0,\n"
+                                "      \"start\":null,\n"
+                                "      \"end\":null,\n"
                                 "      \"file\":null,\n"
                                 "      \"dax\":null,\n"
                                 "      \"policy_file\":null,\n"
@@ -271,10 +287,80 @@ Test(list, programs_get_the_documented_keys_and_null_for_unknown, .init = redire
                                 "      \"cow_cheap_bytes\":null,\n"
                                 "      \"cow_fast_bytes\":null,\n"
                                 "      \"state\":\"placed\",\n"
-                                "      \"reason\":null\n"
+                                "      \"moved_bytes\":null,\n"
+                                "      \"re_moved_bytes\":null,\n"
+                                "      \"engine\":null,\n"
+                                "      \"reason\":null,\n"
+                                "      \"kind\":null\n"
                                 "    }\n"
                                 "  ]\n"
                                 "}\n");
+}
+
+/* A process with a mapping and anonymous memory, and one whose anonymous memory nothing moves. */
+static int answer_anon(sd_bus_message *call, void *userdata, sd_bus_error *error)
+{
+        Question asked;
+
+        if (!is_list(call, &asked))
+                return 0;
+        return sd_bus_reply_method_return(
+                call, "aa{sv}u", 3, 11, "pid", "u", 10, "kind", "s", "dax", "start", "t",
+                UINT64_C(4096), "end", "t", UINT64_C(12288), "file", "s", "/x/one", "dax", "b", 1,
+                "tier", "s", "cheap", "cow_bytes", "t", UINT64_C(8192), "cow_cheap_bytes", "t",
+                UINT64_C(8192), "cow_fast_bytes", "t", UINT64_C(0), "state", "s", "placed", 9,
+                "pid", "u", 10, "kind", "s", "anon", "tier", "s", "fast", "cow_bytes", "t",
+                UINT64_C(1073741824), "cow_cheap_bytes", "t", UINT64_C(536870912), "moved_bytes",
+                "t", UINT64_C(536870912), "re_moved_bytes", "t", UINT64_C(4096), "engine", "s",
+                "damon", "state", "s", "placing", 5, "pid", "u", 11, "kind", "s", "anon", "engine",
+                "s", "", "moved_bytes", "t", UINT64_C(0), "state", "s", "skipped", 0);
+}
+
+Test(list, anonymous_memory_is_a_row_of_its_process_without_a_place, .init = redirect)
+{
+        cr_assert_eq(show(answer_anon, &everything, false, false), EXITCODE_DONE);
+        cr_assert_stdout_eq_str(
+                "PID COMM CGROUP FILE   TIER  COPIES CHEAP FAST STATE   MOVED RE-MOVED ENGINE REASON\n"
+                " 10 -    -      /x/one cheap     8K    8K    0 placed      -        - -      \n"
+                " 10 -    -      [anon] fast      1G  512M    - placing  512M       4K damon  \n"
+                " 11 -    -      [anon] -          -     -    - skipped     0        - -      \n");
+}
+
+/* The document that was printed, of which the caller frees. */
+static struct json_object *document_read(void)
+{
+        char said[8192];
+
+        said[fread(said, 1, sizeof(said) - 1, cr_get_redirected_stdout())] = '\0';
+        return json_tokener_parse(said);
+}
+
+Test(list, programs_tell_anonymous_memory_by_its_kind, .init = redirect)
+{
+        struct json_object *document, *rows, *row, *value;
+
+        cr_assert_eq(show(answer_anon, &everything, true, false), EXITCODE_DONE);
+        document = document_read();
+        cr_assert(json_object_object_get_ex(document, "mappings", &rows));
+        cr_assert_eq(json_object_array_length(rows), 3);
+
+        row = json_object_array_get_idx(rows, 0);
+        cr_expect_str_eq(json_object_get_string(json_object_object_get(row, "kind")), "dax");
+        cr_expect_null(json_object_object_get(row, "moved_bytes"));
+
+        row = json_object_array_get_idx(rows, 1);
+        cr_expect_str_eq(json_object_get_string(json_object_object_get(row, "kind")), "anon");
+        cr_expect_str_eq(json_object_get_string(json_object_object_get(row, "engine")), "damon");
+        cr_expect_eq(json_object_get_int64(json_object_object_get(row, "moved_bytes")), 536870912);
+        cr_expect_eq(json_object_get_int64(json_object_object_get(row, "re_moved_bytes")), 4096);
+        for (size_t i = 0; i < 4; i++) {
+                static const char *const none[] = { "start", "end", "file", "dax" };
+
+                cr_expect(json_object_object_get_ex(row, none[i], &value), "%s", none[i]);
+                cr_expect_null(value, "%s", none[i]);
+        }
+        cr_expect_null(json_object_object_get(json_object_array_get_idx(rows, 2), "engine"));
+        json_object_put(document);
 }
 
 /* Nothing to list, under @n_policies, each with @n_processes. */

@@ -169,6 +169,30 @@ Test(table, sizes_never_show_more_than_there_is)
         }
 }
 
+Test(table, times_are_exact_and_short)
+{
+        static const struct {
+                uint64_t usec;
+                const char *text;
+        } rows[] = {
+                { 0, "0" },
+                { 1, "1us" },
+                { 250000, "250ms" },
+                { 30000000, "30s" },
+                { 90000000, "90s" },
+                { 120000000, "2min" },
+                { UINT64_C(86400000000) * 3, "3d" },
+                { UINT64_MAX, "18446744073709551615us" },
+        };
+
+        for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+                char text[SIZE_TEXT_MAX];
+
+                time_format(rows[i].usec, text);
+                cr_expect_str_eq(text, rows[i].text);
+        }
+}
+
 Test(json, text_that_is_not_utf8_becomes_utf8)
 {
         static const struct {
