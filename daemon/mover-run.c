@@ -28,23 +28,39 @@
 
 typedef int (*engine_fn)(Mover *mover, RelocateEngine engine);
 
-static const engine_fn engine_fns[RELOCATE_ENGINES] = {
+/* Of what is in DAX mappings; the rest is for mover_pages_run(). */
+static const engine_fn engine_fns[RELOCATE_MOVE_PAGES] = {
         [RELOCATE_DAMON_VADDR] = mover_damon,
         [RELOCATE_DAMON_PADDR] = mover_damon,
         [RELOCATE_RECLAIM] = mover_reclaim,
-        [RELOCATE_MOVE_PAGES] = mover_move_pages,
 };
 
-static void result_write(const Mover *mover)
+void mover_report(Mover *mover)
 {
+        mover->result.elapsed_ns = mover_now() - mover->began_ns;
         if (mover->result_fd >= 0)
                 (void)TEMP_FAILURE_RETRY(
                         write(mover->result_fd, &mover->result, sizeof(mover->result)));
 }
 
-/* The nearest of the wanted nodes that has room for @bytes, or for a page at least: then *bytes is
- * what it has room for. */
-static int choose_node(Mover *mover, unsigned from, uint64_t *bytes)
+static uint64_t left_of(uint64_t limit, uint64_t used)
+{
+        return limit > used ? limit - used : 0;
+}
+
+uint64_t mover_budget(const Mover *mover)
+{
+        return left_of(mover->request->bytes_max, mover->result.moved_bytes);
+}
+
+uint64_t mover_turn(const Mover *mover)
+{
+        uint64_t turn = mover->request->bytes_turn;
+
+        return turn > 0 ? left_of(turn, mover->result.moved_bytes) : UINT64_MAX;
+}
+
+int mover_choose_node(Mover *mover, unsigned from, uint64_t *bytes)
 {
         const NodeSet *nodes = &mover->request->nodes;
         unsigned best_distance = 0;
@@ -75,12 +91,9 @@ static int choose_node(Mover *mover, unsigned from, uint64_t *bytes)
         return 0;
 }
 
-static bool engine_fits(const Mover *mover, RelocateEngine engine, bool dax)
+static bool engine_fits(const Mover *mover, RelocateEngine engine)
 {
-        unsigned bit = 1u << engine;
-
-        return (mover->request->engines & bit) && !(mover->refused & bit) &&
-               (engine == RELOCATE_MOVE_PAGES) != dax;
+        return mover->request->engines & ~mover->refused & (1u << engine);
 }
 
 /* What @tried engines left lying, another one has moved. */
@@ -89,7 +102,7 @@ static void judge(Mover *mover, unsigned tried, size_t n_pages)
         if (n_pages < JUDGED_PAGES)
                 return;
 
-        for (unsigned engine = 0; engine < RELOCATE_ENGINES; engine++)
+        for (unsigned engine = 0; engine < RELOCATE_MOVE_PAGES; engine++)
                 if ((tried & (1u << engine)) && mover->result.moved_by[engine] == 0) {
                         mover->result.idle_engines |= 1u << engine;
                         mover->refused |= 1u << engine;
@@ -97,16 +110,16 @@ static void judge(Mover *mover, unsigned tried, size_t n_pages)
 }
 
 /* Has the batch moved by the best engine that moves any of it. -EOPNOTSUPP: there is none. */
-static int move_batch(Mover *mover, bool dax)
+static int move_batch(Mover *mover)
 {
         const size_t n_pages = mover->n_pages;
         unsigned tried = 0;
 
-        for (unsigned i = 0; i < RELOCATE_ENGINES; i++) {
+        for (unsigned i = 0; i < RELOCATE_MOVE_PAGES; i++) {
                 RelocateEngine engine = (RelocateEngine)i;
                 int r;
 
-                if (!engine_fits(mover, engine, dax))
+                if (!engine_fits(mover, engine))
                         continue;
 
                 r = engine_fns[engine](mover, engine);
@@ -123,32 +136,17 @@ static int move_batch(Mover *mover, bool dax)
         return tried != 0 ? 0 : -EOPNOTSUPP;
 }
 
-/* Waits until the average since the beginning is not above the rate. */
-static int keep_rate(Mover *mover)
-{
-        const uint64_t rate = mover->request->rate;
-        uint64_t due, now = mover_now();
-
-        if (rate == UINT64_MAX)
-                return mover_sleep(mover, 0);
-
-        due = mover->began_ns +
-              (uint64_t)((double)mover->charged_bytes / (double)rate * (double)NSEC_PER_SEC);
-        return mover_sleep(mover, due > now ? due - now : 0);
-}
-
 static size_t batch_limit(const Mover *mover)
 {
-        const RelocateRequest *request = mover->request;
-        uint64_t page_size = mover->finder.page_size;
-        uint64_t budget = request->bytes_max > mover->result.moved_bytes
-                                  ? (request->bytes_max - mover->result.moved_bytes) / page_size
-                                  : 0;
-        uint64_t share = request->rate / BATCHES_PER_SEC / page_size, limit = MOVER_BATCH_PAGES;
+        uint64_t page_size = mover->finder.page_size, limit = MOVER_BATCH_PAGES;
+        uint64_t share = mover->request->rate / BATCHES_PER_SEC / page_size;
+        uint64_t budget = mover_budget(mover) / page_size, turn = mover_turn(mover) / page_size;
 
         if (share < limit)
                 limit = share > 0 ? share : 1;
-        return (size_t)(budget < limit ? budget : limit);
+        if (budget < limit)
+                limit = budget;
+        return (size_t)(turn < limit ? turn : limit);
 }
 
 /* One batch from *address on. Returns in @ret_futile whether there was one and nothing of it moved;
@@ -167,17 +165,16 @@ static int take_batch(Mover *mover, const RelocateRange *range, uint64_t *addres
                 return r;
 
         bytes = n * mover->finder.page_size;
-        r = choose_node(mover, (unsigned)mover->pages[0].node, &bytes);
+        r = mover_choose_node(mover, (unsigned)mover->pages[0].node, &bytes);
         if (r < 0)
                 return r;
         mover->n_pages = (size_t)(bytes / mover->finder.page_size);
-        mover->charged_bytes += mover->n_pages * mover->finder.page_size;
+        pace_spend(&mover->pace, mover->n_pages * mover->finder.page_size);
 
-        r = move_batch(mover, range->dax);
-        mover->result.elapsed_ns = mover_now() - mover->began_ns;
-        result_write(mover);
+        r = move_batch(mover);
+        mover_report(mover);
         if (r >= 0)
-                r = keep_rate(mover);
+                r = mover_sleep(mover, pace_wait_ns(&mover->pace, 1, mover_now()));
 
         *ret_futile = mover->result.moved_bytes == moved;
         return r;
@@ -192,11 +189,10 @@ static int sweep(Mover *mover)
                 const RelocateRange *range = &mover->request->ranges[i];
                 uint64_t address = range->start;
 
-                while (address < range->end) {
+                while (range->dax && address < range->end) {
                         bool futile = false;
 
                         r = take_batch(mover, range, &address, &futile);
-                        /* Another range may be of the other kind. */
                         if (r == -EOPNOTSUPP)
                                 break;
                         if (r < 0)
@@ -219,6 +215,8 @@ static int count_left(Mover *mover, uint64_t *ret_bytes)
                 const RelocateRange *range = &mover->request->ranges[i];
                 uint64_t bytes = 0;
 
+                if (!range->dax)
+                        continue;
                 r = copy_finder_count(&mover->finder, range->start, range->end,
                                       &mover->request->nodes, &bytes);
                 if (r < 0)
@@ -230,25 +228,42 @@ static int count_left(Mover *mover, uint64_t *ret_bytes)
         return 0;
 }
 
-/* Sweeps as long as each leaves something and moves something. */
-int mover_run(Mover *mover)
+/* Of DAX mappings: sweeps as long as each leaves something and moves something. With an @error to begin
+ * with it is only counted what there is. */
+static int run_sweeps(Mover *mover, int error)
 {
-        uint64_t left = UINT64_MAX, moved;
-        int r = 0, counted;
+        uint64_t left = UINT64_MAX, not_dax = mover->result.left_bytes, moved;
+        int r = error, counted;
 
-        mover->began_ns = mover_now();
-        for (unsigned i = 0; i < SWEEPS_MAX && r >= 0 && left > 0; i++) {
+        for (unsigned i = 0; i < SWEEPS_MAX && left > 0; i++) {
                 moved = mover->result.moved_bytes;
-                r = sweep(mover);
+                if (r >= 0)
+                        r = sweep(mover);
                 counted = count_left(mover, &left);
                 if (counted < 0)
                         return counted;
-                mover->result.left_bytes = left;
-                if (mover->result.moved_bytes == moved)
+                mover->result.left_bytes = not_dax + left;
+                if (r < 0 || mover->result.moved_bytes == moved)
                         break;
         }
+        return r;
+}
 
-        return r == -EDQUOT ? 0 : r;
+int mover_run(Mover *mover)
+{
+        const RelocateRequest *request = mover->request;
+        int refused, r;
+
+        mover->began_ns = mover_now();
+        pace_init(&mover->pace, request->rate, request->saved_bytes, request->pause_max_ns,
+                  mover->began_ns);
+
+        r = mover_pages_run(mover);
+        refused = r == -EOPNOTSUPP ? r : 0;
+        r = run_sweeps(mover, r == refused ? 0 : r);
+        if (r == -EDQUOT)
+                mover->limited = true;
+        return r == -EDQUOT ? 0 : r < 0 ? r : refused;
 }
 
 /* The engine whose word on the bytes that are left counts; -1: one was at work to the end. A foreign
@@ -274,6 +289,13 @@ static int explain_left(Mover *mover)
         RelocateResult *result = &mover->result;
         int engine = blamed_engine(mover), error;
 
+        if (engine < 0 && mover->busy_bytes > 0) {
+                snprintf(result->reason, sizeof(result->reason),
+                         "%" PRIu64 " KiB would not move in %u tries: pinned, as for direct I/O or "
+                         "a device, or in use by the kernel; it is tried again later",
+                         mover->busy_bytes / 1024, MOVER_TRIES);
+                return -EAGAIN;
+        }
         if (engine < 0) {
                 snprintf(result->reason, sizeof(result->reason),
                          "the kernel would not move %" PRIu64 " KiB now; it is tried again later",
@@ -291,8 +313,7 @@ static void explain(Mover *mover, int error)
         RelocateResult *result = &mover->result;
         char nodes[NODESET_TEXT_MAX] = "";
 
-        if (error == 0 && result->left_bytes > 0 &&
-            result->moved_bytes + mover->finder.page_size <= mover->request->bytes_max)
+        if (error == 0 && result->left_bytes > 0 && !mover->limited)
                 error = explain_left(mover);
         result->error = error;
 
@@ -303,7 +324,7 @@ static void explain(Mover *mover, int error)
                 snprintf(result->reason, sizeof(result->reason), "the process is gone");
         else if (error == -EINTR)
                 snprintf(result->reason, sizeof(result->reason), "stopped half-way");
-        else if (error == 0 && result->left_bytes > 0)
+        else if (error == 0 && mover->limited)
                 snprintf(result->reason, sizeof(result->reason), "the limit is reached");
         else if (error < 0 && result->reason[0] == '\0')
                 snprintf(result->reason, sizeof(result->reason), "the kernel refuses: %s",
@@ -326,7 +347,6 @@ static RelocateEngine best_engine(const RelocateResult *result)
 void mover_finish(Mover *mover, int error)
 {
         mover->result.engine = best_engine(&mover->result);
-        mover->result.elapsed_ns = mover_now() - mover->began_ns;
         explain(mover, error);
-        result_write(mover);
+        mover_report(mover);
 }

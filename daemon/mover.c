@@ -94,23 +94,6 @@ int mover_settle(Mover *mover, RelocateEngine engine, size_t first, size_t n, si
         return 0;
 }
 
-int mover_move_pages(Mover *mover, RelocateEngine engine)
-{
-        size_t left;
-        int r;
-
-        r = copy_finder_move(&mover->finder, mover->pages, mover->n_pages, mover->node);
-        if (r == -ESRCH)
-                return r;
-        if (r == -EACCES)
-                return mover_refuse(mover, engine, r, "its cpuset does not allow node %u",
-                                    mover->node);
-        if (r < 0)
-                return mover_refuse(mover, engine, r, "move_pages() is refused: %s", strerror(-r));
-
-        return mover_settle(mover, engine, 0, mover->n_pages, &left);
-}
-
 static int find_cgroup(Mover *mover, uint64_t inode)
 {
         char *path = NULL;
@@ -231,6 +214,8 @@ int mover_open(Mover *mover)
                 r = copy_finder_init(mover->process_fd, mover->request->pid, &mover->finder);
         if (r >= 0)
                 r = find_own_cgroup(mover);
+        if (r >= 0)
+                r = mover_pages_open(mover);
         if (r < 0)
                 return r;
 
@@ -261,6 +246,8 @@ void mover_deinit(Mover *mover)
         free(mover->page_cgroup);
         free(mover->pages);
         free(mover->runs);
+        free(mover->ranges);
+        free(mover->busy);
 }
 
 int mover_recover(const MoverRoots *roots)

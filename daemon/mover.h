@@ -7,6 +7,8 @@
 
 #include "daemon/hold.h"
 #include "daemon/kernel/copypage.h"
+#include "daemon/kernel/pagerun.h"
+#include "daemon/pace.h"
 #include "daemon/relocate.h"
 
 #define NSEC_PER_MSEC UINT64_C(1000000)
@@ -15,7 +17,7 @@
 /* In /run/daxtierd while the machine's kdamond list is, or is about to be, ours. */
 #define MOVER_DAMON_NOTE "damon"
 
-/* Pages of a batch: what one engine gets at once. 64 MiB, 384 KiB of ours. */
+/* Pages of a batch: what one engine gets at once. 64 MiB, 512 KiB of ours. */
 #define MOVER_BATCH_PAGES ((size_t)16384)
 
 typedef struct Mover Mover;
@@ -27,6 +29,12 @@ typedef struct MoverRoots {
         int cgroup_fd; /* cgroup2; -1: none */
         int run_fd;    /* /run/daxtierd */
 } MoverRoots;
+
+/* Pages that would not move and are tried again; what is more is left for later. */
+#define MOVER_BUSY_PAGES MOVER_BATCH_PAGES
+
+/* How often in all, with longer and longer waits between. */
+#define MOVER_TRIES 5u
 
 /* What is at work in a relocation's process: goes through the ranges in batches and has each batch
  * moved by the best engine that is left. */
@@ -46,18 +54,26 @@ struct Mover {
         PageRun *runs;
         unsigned node; /* where the batch goes */
 
+        RelocateRange *ranges; /* by address; none of a DAX mapping. What is left to look at: */
+        size_t n_ranges, range;
+        CopyPage *busy; /* by address; to be tried again */
+        size_t n_busy;
+        uint64_t busy_bytes; /* and what there was no room for */
+        uint64_t room;       /* that .node is known to have */
+
         unsigned refused; /* 1 << RelocateEngine: not again in this relocation */
         EngineState engines[RELOCATE_ENGINES];
         int errors[RELOCATE_ENGINES];
 
         bool interrupted;
+        bool limited; /* .bytes_max or .bytes_turn was reached */
         bool damon_claimed;
         Hold demotion;
         bool demotion_held;
         uint64_t reclaim_began_ns; /* 0: not yet */
 
         uint64_t began_ns;
-        uint64_t charged_bytes; /* what the rate is counted by: tried, moved or not */
+        Pace pace; /* of a DAX mapping what was tried counts, moved or not */
         RelocateResult result;
 };
 
@@ -74,6 +90,22 @@ int mover_open(Mover *mover);
 /* Moves what is to be moved. */
 int mover_run(Mover *mover);
 
+/* What is not of a DAX mapping: finds the ranges, as the process has them now, and moves what is in
+ * them, in one pass. -EDQUOT: a limit is reached; -EOPNOTSUPP: move_pages() is not to be used. */
+int mover_pages_open(Mover *mover);
+int mover_pages_run(Mover *mover);
+
+/* The nearest of the wanted nodes that has room for *bytes, or for a page at least: then *bytes is what
+ * it has room for. Sets .node. -ENOSPC: there is none. */
+int mover_choose_node(Mover *mover, unsigned from, uint64_t *bytes);
+
+/* What is left of .bytes_max, and of .bytes_turn. */
+uint64_t mover_budget(const Mover *mover);
+uint64_t mover_turn(const Mover *mover);
+
+/* To whom it may concern: how far it has got. */
+void mover_report(Mover *mover);
+
 /* Fills in the rest of .result, of a relocation that ended with @error, and writes it. */
 void mover_finish(Mover *mover, int error);
 
@@ -84,7 +116,6 @@ int mover_recover(const MoverRoots *roots);
  * that mover_refuse() has made of it. -EINTR and -ESRCH end the relocation. */
 int mover_damon(Mover *mover, RelocateEngine engine);
 int mover_reclaim(Mover *mover, RelocateEngine engine);
-int mover_move_pages(Mover *mover, RelocateEngine engine);
 
 /* Looks where the first @n pages of the batch are now, from @first on, and takes those out that have
  * moved. Returns in @ret_left how many of the @n stay. */

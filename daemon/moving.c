@@ -12,9 +12,11 @@
 #define MOVE_RETRY_FIRST_USEC UINT64_C(1000000)
 #define MOVE_RETRY_LAST_USEC  UINT64_C(300000000)
 
-/* A relocation is worth its start, of a process and of the kernel's engine, when so much of a second's
- * MoveRate= may be moved: an eighth. */
+/* A relocation begins with so much of a second's MoveRate= saved: an eighth. */
 #define MOVE_LEAST(rate) ((rate) / 8u)
+
+/* And keeps the rate by itself for so long; then it is another one's turn. */
+#define MOVE_SECONDS 2u
 
 static void moving_start(Placement *placement);
 
@@ -81,6 +83,7 @@ static void target_moved(Placement *placement, Target *target, const RelocateRes
                 result->error >= 0 || result->error == -EINTR || result->error == -ECANCELED;
 
         target->is_moving = false;
+        target->move_from = result->next;
         if (!target->rule)
                 return; /* it was moved to another cgroup meanwhile */
 
@@ -149,6 +152,16 @@ static size_t ranges_build(const Target *target, RelocateRange *ranges)
         return n_ranges;
 }
 
+/* Of a page less than the whole cannot be moved: the next one then waits for longer. */
+static uint64_t turn_bytes(uint64_t rate)
+{
+        uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+        if (rate > UINT64_MAX / MOVE_SECONDS)
+                return UINT64_MAX;
+        return rate * MOVE_SECONDS > page ? rate * MOVE_SECONDS : page;
+}
+
 static int relocation_begin(Placement *placement, Target *target, uint64_t bytes_max)
 {
         _cleanup_(freep) RelocateRange *ranges = calloc(target->n_mappings + 1, sizeof(*ranges));
@@ -159,8 +172,12 @@ static int relocation_begin(Placement *placement, Target *target, uint64_t bytes
                 .cgroup = target->subject.cgroup,
                 .ranges = ranges,
                 .nodes = target->intent.nodes,
+                .from = target->move_from,
                 .rate = target->rule->limits.move_rate,
+                .saved_bytes = MOVE_LEAST(target->rule->limits.move_rate),
                 .bytes_max = bytes_max,
+                .bytes_turn = turn_bytes(target->rule->limits.move_rate),
+                .pause_max_ns = limits_pause_max_ns(&target->rule->limits),
                 .engines = RELOCATE_ENGINES_ALL & ~placement->idle_engines,
         };
         int r;
@@ -188,8 +205,7 @@ static uint64_t allowance(Placement *placement, const Target *target, uint64_t *
 {
         CgroupAccount *cgroup =
                 account_cgroup(&placement->account, target->subject.cgroup, &target->rule->limits);
-        uint64_t rate = target->rule->limits.move_rate, page = (uint64_t)sysconf(_SC_PAGESIZE);
-        uint64_t bytes;
+        uint64_t rate = target->rule->limits.move_rate, bytes = UINT64_MAX;
 
         if (!cgroup)
                 return 0;
@@ -198,10 +214,6 @@ static uint64_t allowance(Placement *placement, const Target *target, uint64_t *
         if (*ret_wait_usec > 0)
                 return 0;
 
-        /* Of a page less than the whole cannot be moved: the next one then waits for longer. */
-        bytes = bucket_level(&cgroup->moves);
-        if (bytes < page)
-                bytes = page;
         if (nodeset_first_common(&target->intent.nodes, &placement->tiers.cheap) >= 0 &&
             cgroup_account_left(cgroup) < bytes)
                 bytes = cgroup_account_left(cgroup);

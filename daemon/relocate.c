@@ -26,7 +26,8 @@ int relocation_new(const RelocateRequest *request, Relocation **ret_relocation)
         _cleanup_(freep) RelocateRange *ranges = NULL;
         _cleanup_(freep) char *cgroup = NULL;
 
-        if (request->n_ranges == 0 || request->rate == 0 || nodeset_is_empty(&request->nodes))
+        if ((request->n_ranges == 0 && !request->anonymous) || request->rate == 0 ||
+            nodeset_is_empty(&request->nodes))
                 return -EINVAL;
 
         relocation = calloc(1, sizeof(*relocation));
@@ -39,10 +40,11 @@ int relocation_new(const RelocateRequest *request, Relocation **ret_relocation)
         };
 
         cgroup = strdup(request->cgroup);
-        ranges = reallocarray(NULL, request->n_ranges, sizeof(*ranges));
+        ranges = calloc(request->n_ranges + 1, sizeof(*ranges));
         if (!cgroup || !ranges)
                 return -ENOMEM;
-        memcpy(ranges, request->ranges, request->n_ranges * sizeof(*ranges));
+        if (request->n_ranges > 0)
+                memcpy(ranges, request->ranges, request->n_ranges * sizeof(*ranges));
 
         relocation->request = *request;
         relocation->request.cgroup = TAKE_PTR(cgroup);

@@ -28,10 +28,17 @@ struct RelocateRequest {
         const char *cgroup;          /* of the process, below the cgroup2 root: "/a/b" */
         const RelocateRange *ranges; /* any order, not overlapping */
         size_t n_ranges;
-        NodeSet nodes;      /* where the pages should be: on the nearest with room */
-        uint64_t rate;      /* bytes per second; UINT64_MAX: no limit */
-        uint64_t bytes_max; /* of what is moved; UINT64_MAX: no limit */
-        unsigned engines;   /* 1 << RelocateEngine: those to try, RELOCATE_ENGINES_ALL at first */
+        bool anonymous; /* also all that anon_match() says is the process's anonymous memory */
+        uint64_t from;  /* leaves out what is below this address, unless it is of a DAX mapping */
+        NodeSet nodes;  /* where the pages should be: on the nearest with room */
+        uint64_t rate;  /* bytes per second; UINT64_MAX: no limit */
+        uint64_t saved_bytes; /* that may be moved at once: up to BUCKET_BURST_USEC's worth is */
+        uint64_t bytes_max;   /* of what is moved; UINT64_MAX: no limit */
+        uint64_t bytes_turn;  /* the same, but a huge page that is more still goes; 0: no limit */
+        /* One move_pages() call takes no longer, as far as it can be foreseen; UINT64_MAX: no limit.
+         * The least is a call for 32 pages, or for one huge page. */
+        uint64_t pause_max_ns;
+        unsigned engines; /* 1 << RelocateEngine: those to try, RELOCATE_ENGINES_ALL at first */
 };
 
 /* What the kernel shows afterwards, never what it says that it did. */
@@ -39,15 +46,18 @@ struct RelocateResult {
         RelocateEngine engine; /* the one that moved most; RELOCATE_NONE: nothing was moved */
         uint64_t moved_bytes;  /* that were on other nodes before and are on .nodes now */
         uint64_t moved_by[RELOCATE_ENGINES]; /* the same by engine */
-        uint64_t left_bytes;                 /* that are still on other nodes */
+        /* That are still on other nodes; of what is not of a DAX mapping only as far as it was looked
+         * at, which is all if .next is 0. */
+        uint64_t left_bytes;
+        uint64_t next; /* the RelocateRequest.from that goes on after this one; 0: it is through */
         uint64_t elapsed_ns;
         /* 1 << RelocateEngine: accepted everything and moved nothing where another did: leave them
          * out of RelocateRequest.engines for the rest of this run. */
         unsigned idle_engines;
-        /* 0: nothing is left, or .bytes_max is reached. -ESRCH: the process is gone. -ENOSPC: no
-         * room on .nodes. -EBUSY: what could move them belongs to somebody else. -EOPNOTSUPP: no
-         * engine for it here. -EAGAIN: some pages would not move now. -EINTR, -ECANCELED: ended
-         * from outside. Others of the kernel. */
+        /* 0: nothing is left, or one of .bytes_max and .bytes_turn is reached. -ESRCH: the process is
+         * gone. -ENOSPC: no room on .nodes. -EBUSY: what could move them belongs to somebody else.
+         * -EOPNOTSUPP: no engine for it here. -EAGAIN: some pages would not move now. -EINTR,
+         * -ECANCELED: ended from outside. Others of the kernel. */
         int error;
         char reason[160]; /* a sentence for people if bytes are left: what, why, what to do */
 };
@@ -73,7 +83,7 @@ struct Relocation {
         int pidfd; /* -1: not running */
 };
 
-/* Copies the request. -EINVAL: no nodes, no ranges or a rate of 0. */
+/* Copies the request. -EINVAL: no nodes, nothing to move or a rate of 0. */
 int relocation_new(const RelocateRequest *request, Relocation **ret_relocation);
 
 /* One that still runs is told to end, and awaited: what it holds is the whole machine's, and at the end

@@ -110,6 +110,7 @@ struct Target {
         bool was_applied;                /* one was, since the last look */
         unsigned n_stale;                /* calls in a row that found something else there */
         bool is_moving;                  /* its pages are being moved, or wait for that */
+        uint64_t move_from;              /* where a relocation that was cut short goes on */
         unsigned n_move_failures;
         uint64_t move_retry_usec;
         char move_reason[160]; /* why copies are left elsewhere; "" */

@@ -71,5 +71,5 @@ extern const IniSchema rule_schema;
 int rule_parse(const char *file, const char *text, Rule *ret_rule, ConfigError *ret_error);
 void rule_deinit(Rule *rule);
 
-/* PauseMax= in nanoseconds. */
+/* PauseMax= in nanoseconds; UINT64_MAX: no limit. */
 uint64_t limits_pause_max_ns(const Limits *limits);

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "daemon/kernel/copypage.h"
+#include "daemon/kernel/pagerun.h"
 
 /* DAMON's sysfs, as far as it takes to have one kdamond move the pages of given runs once. There is
  * one list of kdamonds for the whole machine, and setting its length drops what is in it: it is only

@@ -6,7 +6,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "daemon/kernel/copypage.h"
+#include "daemon/kernel/pagerun.h"
 #include "policy/nodeset.h"
 
 /* Reclaim of one cgroup as a way to move pages: with demotion on, what is cold goes to a lower

@@ -43,7 +43,7 @@ static inline void rules_set(const char *more)
 /* How often relocations were begun, and how the next one ends: seen by their processes, too. */
 typedef struct Moves {
         unsigned n_begun;
-        uint64_t bytes_max; /* as the last one was asked */
+        uint64_t bytes_turn; /* as the last one was asked */
         RelocateResult result;
 } Moves;
 
@@ -52,7 +52,7 @@ static Moves *moves;
 static inline void on_relocation(const RelocateRequest *request, int result_fd)
 {
         moves->n_begun++;
-        moves->bytes_max = request->bytes_max;
+        moves->bytes_turn = request->bytes_turn;
         if (write(result_fd, &moves->result, sizeof(moves->result)) != sizeof(moves->result))
                 _exit(EIO);
 }

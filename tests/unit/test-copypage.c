@@ -28,6 +28,20 @@ static char *map_file(const Scratch *scratch, size_t pages)
         return map;
 }
 
+/* AnonHugePages of this process. */
+static uint64_t own_huge_bytes(void)
+{
+        _cleanup_(fclosep) FILE *file = fopen("/proc/self/smaps_rollup", "re");
+        unsigned long kib = 0;
+        char line[256];
+
+        cr_assert_not_null(file);
+        while (fgets(line, sizeof(line), file))
+                if (sscanf(line, "AnonHugePages: %lu kB", &kib) == 1)
+                        break;
+        return kib * UINT64_C(1024);
+}
+
 static CopyFinder own_finder(void)
 {
         _cleanup_(closep) int self = own_process();
@@ -171,81 +185,80 @@ Test(copypage, moves_to_the_node_that_it_is_told)
         _cleanup_(copy_finder_deinit) CopyFinder finder = own_finder();
         char *map = map_file(&scratch, 1);
         CopyPage page = { .address = (uintptr_t)map };
+        size_t tried;
 
         if (geteuid() != 0)
                 cr_skip_test("only root may move pages that others share");
         map[0] = 'w';
         cr_assert_eq(copy_finder_locate(&finder, &page, 1), 0);
-        cr_assert_eq(copy_finder_move(&finder, &page, 1, (unsigned)page.node), 0);
-        cr_assert_eq(copy_finder_move(&finder, &page, 1, 999), -ENODEV);
+        cr_assert_eq(copy_finder_move(&finder, &page, 1, (unsigned)page.node, &tried), 0);
+        cr_assert_eq(tried, 1);
+        cr_assert_eq(copy_finder_move(&finder, &page, 1, 999, &tried), -ENODEV);
 }
 
-Test(copypage, runs_of_addresses_take_in_small_gaps)
+/* As the kernel does it: the first three move, of the next two one is pinned, and after them is one that
+ * makes the kernel try what it has until then. */
+static long give_up_half_way(pid_t pid, size_t n, void **addresses, const int *nodes, int *status,
+                             int flags)
 {
-        CopyPage pages[] = { { .address = 0x1000 },
-                             { .address = 0x2000 },
-                             { .address = 0x5000 },
-                             { .address = 0x9000 } };
-        PageRun runs[4];
-        size_t used;
-
-        cr_assert_eq(page_runs_virtual(pages, 4, PAGE, 0, runs, 4, &used), 3);
-        cr_assert_eq(used, 4);
-        cr_assert_eq(runs[0].start, 0x1000);
-        cr_assert_eq(runs[0].end, 0x3000);
-        cr_assert_eq(page_runs_bytes(runs, 3), 4 * PAGE);
-
-        cr_assert_eq(page_runs_virtual(pages, 4, PAGE, 2, runs, 4, &used), 2);
-        cr_assert_eq(runs[0].end, 0x6000);
-        cr_assert_eq(runs[1].start, 0x9000);
+        if (!nodes) {
+                for (size_t i = 0; i < n; i++)
+                        status[i] = i == 4 ? 0 : 1;
+                return 0;
+        }
+        status[0] = status[1] = 1;
+        status[2] = -EBUSY;
+        status[5] = -EBUSY;
+        return (long)n - 5;
 }
 
-Test(copypage, runs_of_frames_have_no_gaps)
+Test(copypage, knows_how_far_a_call_came)
 {
-        CopyPage pages[] = {
-                { .frame = 9 }, { .frame = 4 }, { .frame = 5 }, { .frame = 7 }, { .frame = 5 }
-        };
-        PageRun runs[4];
-        size_t used;
+        _cleanup_(copy_finder_deinit) CopyFinder finder = own_finder();
+        CopyPage pages[10] = {};
+        size_t tried;
 
-        cr_assert_eq(page_runs_physical(pages, 5, PAGE, runs, 4, &used), 3);
-        cr_assert_eq(used, 5);
-        cr_assert_eq(runs[0].start, 4 * PAGE);
-        cr_assert_eq(runs[0].end, 6 * PAGE);
-        cr_assert_eq(runs[1].start, 7 * PAGE);
-        cr_assert_eq(runs[2].start, 9 * PAGE);
-        cr_assert_eq(page_runs_bytes(runs, 3), 4 * PAGE);
+        finder.move_pages = give_up_half_way;
+        cr_assert_eq(copy_finder_move(&finder, pages, 10, 1, &tried), 1);
+        cr_assert_eq(tried, 6);
+        for (size_t i = 0; i < tried; i++)
+                cr_assert_eq(pages[i].node, i == 4 ? 0 : 1);
 }
 
-Test(copypage, runs_end_before_one_too_many)
+/* Of anonymous memory, huge as far as the kernel has huge pages for it. */
+Test(copypage, sees_a_huge_page_as_one)
 {
-        CopyPage pages[] = { { .address = 0x1000, .frame = 1 },
-                             { .address = 0x3000, .frame = 3 },
-                             { .address = 0x4000, .frame = 4 },
-                             { .address = 0x6000, .frame = 6 } };
-        PageRun runs[2];
-        size_t used;
+        enum { N = 4, HUGE = 512 };
+        _cleanup_(copy_finder_deinit) CopyFinder finder = own_finder();
+        const size_t size = HUGE * PAGE;
+        char *map = mmap(NULL, (N + 1) * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                         -1, 0);
+        uint64_t start = ((uintptr_t)map + size) / size * size, address = start - 3 * PAGE;
+        static CopyPage pages[COPY_WINDOW];
+        int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        uint64_t n_small = 0;
+        size_t n = 0, n_huge = 0;
 
-        cr_assert_eq(page_runs_virtual(pages, 4, PAGE, 0, runs, 2, &used), 2);
-        cr_assert_eq(used, 3);
-        cr_assert_eq(page_runs_physical(pages, 4, PAGE, runs, 2, &used), 2);
-        cr_assert_eq(used, 3);
-}
+        cr_assert_neq(map, MAP_FAILED);
+        (void)madvise((void *)(uintptr_t)start, 3 * size, MADV_HUGEPAGE);
+        memset((void *)(uintptr_t)(start - 3 * PAGE), 'w', 3 * size + 3 * PAGE);
+        if (geteuid() != 0 || copy_finder_see_huge(&finder, proc_fd) < 0)
+                cr_skip_test("only root sees where pages are, in /proc/kpageflags");
+        close(proc_fd);
 
-Test(copypage, runs_are_short_enough_to_wait_for)
-{
-        enum { N = 2 * PAGE_RUN_MAX + 1 };
-        CopyPage pages[N];
-        PageRun runs[4];
-        size_t used;
-
-        for (size_t i = 0; i < N; i++)
-                pages[i] = (CopyPage){ .address = (i + 7) * PAGE, .frame = i + 7 };
-
-        cr_assert_eq(page_runs_virtual(pages, N, PAGE, 16, runs, 4, &used), 3);
-        cr_assert_eq(runs[0].end - runs[0].start, PAGE_RUN_MAX * PAGE);
-        cr_assert_eq(runs[1].start, runs[0].end);
-        cr_assert_eq(page_runs_physical(pages, N, PAGE, runs, 4, &used), 3);
-        cr_assert_eq(runs[0].end - runs[0].start, PAGE_RUN_MAX * PAGE);
-        cr_assert_eq(page_runs_bytes(runs, 3), N * PAGE);
+        while (address < start + 3 * size) {
+                cr_assert_eq(
+                        copy_finder_look(&finder, &address, start + 3 * size, &nowhere, pages, &n),
+                        0);
+                for (size_t i = 0; i < n; i++) {
+                        n_small += pages[i].n_pages;
+                        if (pages[i].n_pages == 1)
+                                continue;
+                        cr_assert_eq(pages[i].n_pages, HUGE);
+                        cr_assert_eq(pages[i].address % size, 0);
+                        n_huge++;
+                }
+        }
+        cr_assert_eq(n_small, 3 * HUGE + 3);
+        cr_assert_eq(n_huge, own_huge_bytes() / size);
 }
