@@ -53,7 +53,6 @@ struct Account {
         uint64_t pauses_refused;
         uint64_t moved_bytes[RELOCATE_ENGINES];
         uint64_t moves_failed;
-        uint64_t re_moved_bytes; /* anonymous, twice within ColdAfter=, estimated */
         Histogram place_latency; /* from mmap() to the policy on it */
         Histogram target_pause;  /* from stop to resume of a target */
 };

@@ -98,6 +98,25 @@ static bool is_as_given(const Target *target, bool is_spent)
         return nodeset_equal(&given->nodes, &target->anon_intent.nodes);
 }
 
+/* Somebody who moves pages by their age, or to keep a limit, can be wrong: that is counted. */
+static void sample(Placement *placement, const Target *target)
+{
+        const Rule *rule = target->rule;
+        uint64_t window = 0;
+
+        if (!rule ||
+            (rule->anon.cold_after_usec == RULE_UNSET && rule->limits.fast_max == RULE_UNSET)) {
+                sampler_leave(placement->sampler, target->pid);
+                return;
+        }
+
+        if (rule->anon.cold_after_usec != RULE_UNSET)
+                window = rule->anon.cold_after_usec;
+        if (sampler_want(placement->sampler, target->pid, target->subject.start_time, window) < 0)
+                log_event(LOG_DEBUG, NULL, NULL, -ENOMEM,
+                          "Process %d: what is moved again is not counted", target->pid);
+}
+
 void anon_plan(Placement *placement, Target *target, const Scan *scan, uint64_t now_usec)
 {
         TargetAnon *anon = &target->anon;
@@ -111,6 +130,7 @@ void anon_plan(Placement *placement, Target *target, const Scan *scan, uint64_t 
                 anon->is_settled = false;
                 placement_due(placement, target, 0);
         }
+        sample(placement, target);
         if (target->rule)
                 anon->pause_max_ns = limits_pause_max_ns(&target->rule->limits);
 

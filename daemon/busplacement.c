@@ -43,7 +43,7 @@ int bus_get_totals(sd_bus *bus, const char *path, const char *interface, const c
                 r = sd_bus_message_append(reply, "{st}{st}{st}{st}", "anon_bytes", anon.bytes,
                                           "anon_cheap_bytes", anon.cheap_bytes, "anon_fast_bytes",
                                           anon.fast_bytes, "re_moved_bytes",
-                                          placement->account.re_moved_bytes);
+                                          sampler_total(placement->sampler).re_moved_bytes);
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

@@ -174,7 +174,7 @@ static int append_mapping(sd_bus_message *reply, const Target *target, const Tar
 }
 
 /* All anonymous memory of the process. */
-static int append_anon(sd_bus_message *reply, const Target *target)
+static int append_anon(sd_bus_message *reply, const Placement *placement, const Target *target)
 {
         const TargetAnon *anon = &target->anon;
         int r;
@@ -186,10 +186,11 @@ static int append_anon(sd_bus_message *reply, const Target *target)
         if (r >= 0)
                 r = append_bytes(reply, anon->bytes, anon->cheap_bytes, anon->fast_bytes);
         if (r >= 0)
-                r = sd_bus_message_append(reply, "{sv}{sv}{sv}", "moved_bytes", "t",
-                                          anon->moved_bytes, "re_moved_bytes", "t",
-                                          anon->re_moved_bytes, "engine", "s",
-                                          anon_engine_name(target));
+                r = sd_bus_message_append(
+                        reply, "{sv}{sv}{sv}", "moved_bytes", "t", anon->moved_bytes,
+                        "re_moved_bytes", "t",
+                        sampler_count(placement->sampler, target->pid).re_moved_bytes, "engine",
+                        "s", anon_engine_name(target));
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 
@@ -253,7 +254,7 @@ static int anon_list(Listing *listing, const Target *target)
         listing->n_listed++;
         listing->n_bytes +=
                 ROW_BYTES + strlen(target->subject.cgroup) + strlen(target->rule->source);
-        return append_anon(listing->reply, target);
+        return append_anon(listing->reply, listing->placement, target);
 }
 
 /* The process at hand from where the last turn ended, or as much of it as there is time for. */

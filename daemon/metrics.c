@@ -108,7 +108,6 @@ static void states_print(FILE *stream, const Placement *placement)
 
 static void anon_print(FILE *stream, const Placement *placement)
 {
-        const Account *account = &placement->account;
         TargetAnon sum;
 
         metrics_anon(placement, &sum);
@@ -121,7 +120,7 @@ static void anon_print(FILE *stream, const Placement *placement)
                 sum.cheap_bytes, sum.fast_bytes, sum.bytes - sum.cheap_bytes - sum.fast_bytes);
         counter(stream, "re_moved_bytes",
                 "Anonymous memory moved twice within ColdAfter=, estimated from a sample.",
-                account->re_moved_bytes);
+                sampler_total(placement->sampler).re_moved_bytes);
 }
 
 int metrics_format(const Placement *placement, char **ret_text)

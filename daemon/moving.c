@@ -119,6 +119,8 @@ static void on_relocated(Relocation *relocation, void *userdata)
         if (relocation->result.error == -ECANCELED) /* killed: it could put nothing back */
                 recover();
         note_moved(placement, relocation);
+        if (target && relocation->request.anonymous)
+                target->anon.moved_bytes += relocation->result.moved_bytes;
         if (target)
                 target_moved(placement, target, &relocation->result);
         relocation_free(relocation);
@@ -162,6 +164,15 @@ static uint64_t turn_bytes(uint64_t rate)
         return rate * MOVE_SECONDS > page ? rate * MOVE_SECONDS : page;
 }
 
+/* Copies and anonymous memory may belong to different nodes: one after the other then. */
+static const Intent *moving_intent(const Target *target)
+{
+        for (size_t i = 0; i < target->n_mappings; i++)
+                if (target->mappings[i].actions & PLAN_MOVE)
+                        return &target->intent;
+        return &target->anon_intent;
+}
+
 static int relocation_begin(Placement *placement, Target *target, uint64_t bytes_max)
 {
         _cleanup_(freep) RelocateRange *ranges = calloc(target->n_mappings + 1, sizeof(*ranges));
@@ -171,7 +182,7 @@ static int relocation_begin(Placement *placement, Target *target, uint64_t bytes
                 .start_time = target->subject.start_time,
                 .cgroup = target->subject.cgroup,
                 .ranges = ranges,
-                .nodes = target->intent.nodes,
+                .nodes = moving_intent(target)->nodes,
                 .from = target->move_from,
                 .rate = target->rule->limits.move_rate,
                 .saved_bytes = MOVE_LEAST(target->rule->limits.move_rate),
@@ -185,7 +196,8 @@ static int relocation_begin(Placement *placement, Target *target, uint64_t bytes
         if (!ranges)
                 return -ENOMEM;
         request.n_ranges = ranges_build(target, ranges);
-        if (request.n_ranges == 0)
+        request.anonymous = request.n_ranges == 0 && (target->anon.actions & PLAN_MOVE);
+        if (request.n_ranges == 0 && !request.anonymous)
                 return 0;
 
         r = relocation_new(&request, &relocation);
@@ -214,7 +226,7 @@ static uint64_t allowance(Placement *placement, const Target *target, uint64_t *
         if (*ret_wait_usec > 0)
                 return 0;
 
-        if (nodeset_first_common(&target->intent.nodes, &placement->tiers.cheap) >= 0 &&
+        if (nodeset_first_common(&moving_intent(target)->nodes, &placement->tiers.cheap) >= 0 &&
             cgroup_account_left(cgroup) < bytes)
                 bytes = cgroup_account_left(cgroup);
         return bytes;

@@ -152,6 +152,7 @@ void placement_remove(Placement *placement, Target *target)
 {
         apply_cancel(target->apply);
         target_stop_moving(placement, target);
+        sampler_leave(placement->sampler, target->pid);
         targets_remove(&placement->targets, target);
 }
 
@@ -409,6 +410,9 @@ int placement_new(sd_event *event, const PlacementHost *host, Placement **ret_pl
         if (r < 0)
                 return r;
 
+        r = sampler_new(event, host->proc_fd, &placement->tiers, &placement->sampler);
+        if (r < 0)
+                return r;
         placement->host = *host;
         placement->scanner = (Scanner){
                 .proc_fd = host->proc_fd,
@@ -429,6 +433,7 @@ Placement *placement_free(Placement *placement)
         watch_free(placement->watch);
         applier_free(placement->applier);
         moving_deinit(placement);
+        sampler_free(placement->sampler);
         targets_deinit(&placement->targets);
         account_deinit(&placement->account);
         sd_event_source_disable_unref(placement->poll_timer);

@@ -21,6 +21,7 @@
 #include "daemon/account.h"
 #include "daemon/apply.h"
 #include "daemon/relocate.h"
+#include "daemon/sampler.h"
 #include "daemon/scan.h"
 #include "daemon/target.h"
 #include "daemon/watch.h"
@@ -59,6 +60,7 @@ struct Placement {
         Applier *applier;
         int injector_error; /* why the injector was not reached last; 0: it was */
         Account account;
+        Sampler *sampler;
         sd_event_source *poll_timer; /* CheapMax= */
 
         sd_event_source *lost_timer;

@@ -73,8 +73,7 @@ struct TargetAnon {
         uint64_t cheap_bytes;
         uint64_t fast_bytes;
         uint64_t wanted_bytes;
-        uint64_t moved_bytes;    /* by move_pages(), since it was found */
-        uint64_t re_moved_bytes; /* twice within ColdAfter=, as far as a sample tells */
+        uint64_t moved_bytes; /* by move_pages(), since it was found */
 };
 
 /* A process that was heard of. */

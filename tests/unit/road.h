@@ -44,6 +44,7 @@ static inline void rules_set(const char *more)
 typedef struct Moves {
         unsigned n_begun;
         uint64_t bytes_turn; /* as the last one was asked */
+        bool anonymous;
         RelocateResult result;
 } Moves;
 
@@ -53,6 +54,7 @@ static inline void on_relocation(const RelocateRequest *request, int result_fd)
 {
         moves->n_begun++;
         moves->bytes_turn = request->bytes_turn;
+        moves->anonymous = request->anonymous;
         if (write(result_fd, &moves->result, sizeof(moves->result)) != sizeof(moves->result))
                 _exit(EIO);
 }

@@ -26,7 +26,7 @@ static VmaPolicy thread_policy(pid_t pid, pid_t tid)
 
 static void await_thread(pid_t pid, pid_t tid, VmaPolicy policy)
 {
-        const time_t end = time(NULL) + 20;
+        const time_t end = time(NULL) + AWAIT_SEC;
 
         while (thread_policy(pid, tid) != policy) {
                 cr_assert_leq(time(NULL), end, "thread %d: %d", tid, thread_policy(pid, tid));
@@ -41,7 +41,7 @@ static const Target *target_of(pid_t pid)
 
 static void await_anon(pid_t pid, MappingState state, const char *reason)
 {
-        const time_t end = time(NULL) + 20;
+        const time_t end = time(NULL) + AWAIT_SEC;
 
         while (!target_of(pid) || !target_of(pid)->anon.is_concerned ||
                target_of(pid)->anon.state != state ||
@@ -57,7 +57,7 @@ static void await_anon(pid_t pid, MappingState state, const char *reason)
 
 static void await_settled(pid_t pid)
 {
-        const time_t end = time(NULL) + 20;
+        const time_t end = time(NULL) + AWAIT_SEC;
 
         while (!target_of(pid)->anon.is_settled) {
                 cr_assert_leq(time(NULL), end);
@@ -122,7 +122,7 @@ RoadTest(anon, no_policy_at_all_takes_it_off_too)
 
 RoadTest(anon, a_program_that_is_executed_keeps_it)
 {
-        const time_t end = time(NULL) + 20;
+        const time_t end = time(NULL) + AWAIT_SEC;
         Program program = program_ready();
 
         rules_set("[Anon]\nTier=cheap\n");
@@ -205,5 +205,27 @@ RoadTest(anon, a_program_of_no_concern_is_left)
         cr_expect_not(target_of(program.pid)->anon.is_concerned);
         cr_expect_eq(target_of(program.pid)->anon.bytes, 0);
         cr_expect_eq(thread_policy(program.pid, program.pid), VMA_POLICY_DEFAULT);
+        program_end(&program);
+}
+
+/* Node 1 is not there: what is on node 0 is on the wrong one, and no thread can be given the policy. */
+RoadTest(anon, what_is_there_already_is_moved)
+{
+        Program program = program_ready();
+
+        rules_set("[Anon]\nTier=node:1\n");
+        await_moves(1);
+        cr_expect(moves->anonymous);
+        await_anon(program.pid, MAPPING_FAILED, "kernel refused");
+        program_end(&program);
+}
+
+RoadTest(anon, what_is_placed_by_its_age_is_not_moved)
+{
+        Program program = program_ready();
+
+        rules_set("[Anon]\nTier=node:1\nColdAfter=1h\nColdTier=node:1\n");
+        await_anon(program.pid, MAPPING_FAILED, "kernel refused");
+        cr_expect_eq(moves->n_begun, 0);
         program_end(&program);
 }
