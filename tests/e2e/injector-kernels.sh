@@ -13,7 +13,7 @@ export INJECT_TARGET=$unit/inject-target INJECT_TARGET_STATIC=$unit/inject-targe
 export INJECT_TARGET_32=$unit/inject-target-32
 [[ -x $INJECT_TARGET_32 ]] || INJECT_TARGET_32=
 
-for name in inject-parts inject inject-refuse injector; do
+for name in inject-parts inject inject-refuse inject-thread threadpolicy injector; do
         echo "$name:"
         "$unit/test-$name"
 done

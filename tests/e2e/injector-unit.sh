@@ -51,6 +51,16 @@ place() {
         python3 injector-client.py place "${TARGETS[$1]%:*}" "${TARGETS[$1]#*:}" "$(node)"
 }
 
+# place_thread NAME NODE: the same for the policy of its thread.
+place_thread() {
+        python3 injector-client.py thread "${TARGETS[$1]%:*}" "${TARGETS[$1]%:*}" "$2"
+}
+
+# thread_policy NAME: as the kernel prints it for memory without one.
+thread_policy() {
+        awk '{ print $2; exit }' "/proc/${TARGETS[$1]%:*}/task/${TARGETS[$1]%:*}/numa_maps"
+}
+
 # pages NAME NODE: how many copies of its file the target has there.
 pages() {
         awk -v file="file=/mnt/pmem/$1" -v key="N$2=" '$0 ~ file { for (i = 1; i <= NF; i++)
@@ -103,6 +113,16 @@ target_check one
 expect_equal "copies of the target that was placed, on the node" 1024 "$(pages one "$(node)")"
 target_check two
 expect_equal "copies of the other, on the node" 0 "$(pages two "$(node)")"
+# The policy of a thread is for what no mapping's own policy is about.
+target_start three
+expect_equal "a request for a thread" "step=0 error=0 result=0 thread=${TARGETS[three]%:*}" \
+        "$(place_thread three "$(node)")"
+expect_equal "its policy" "prefer:$(node)" "$(thread_policy three)"
+target_check three
+expect_equal "copies of the target whose thread has a policy, on the node" 1024 "$(pages three "$(node)")"
+expect_equal "a request for no policy" "step=0 error=0 result=0 thread=${TARGETS[three]%:*}" \
+        "$(place_thread three -)"
+expect_equal "its policy afterwards" default "$(thread_policy three)"
 expect_equal "a request of another version" 'step=1 error=-71 result=0 thread=0' \
         "$(python3 injector-client.py version)"
 
@@ -158,12 +178,12 @@ expect_equal "the injector's main process after the daemon's end" "$main" "$(ser
 storm_end
 ((REPLY > 0)) || fail "not one request was done in the storm"
 
-for name in one two; do
+for name in one two three; do
         [[ $(cat "/proc/${TARGETS[$name]%:*}/stat") != *') Z '* ]] || fail "target $name was harmed"
         expect_equal "who traces target $name" 0 "$(awk '/^TracerPid:/ { print $2 }' "/proc/${TARGETS[$name]%:*}/status")"
 done
 expect_equal "a request after all this" "step=0 error=0 result=0 thread=${TARGETS[two]%:*}" "$(place two)"
-for name in one two; do
+for name in one two three; do
         target_check "$name"
 done
 
