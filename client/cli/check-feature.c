@@ -66,13 +66,13 @@ static const FeatureRow rows[] = {
         },
         [FEATURE_DAMON] = {
                 "DAMON's sysfs",
-                "cold memory is not found, copies made before a policy stay where they are",
+                "ColdAfter= and copies made before a policy are served by reclaim, coarsely",
                 VERDICT_WARN,
                 "boot a kernel with CONFIG_DAMON_SYSFS, as that of Debian 13 or of backports",
         },
         [FEATURE_DAMON_MIGRATE] = {
                 "DAMON's migrate_cold",
-                "copies made before a policy move only by reclaim, coarsely",
+                "ColdAfter= and copies made before a policy are served by reclaim, coarsely",
                 VERDICT_WARN,
                 NEWER,
         },

@@ -2,12 +2,10 @@
 #include "client/cli/check.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 
 #include "daemon/injection.h"
 #include "daemon/kernel/attr.h"
-#include "daemon/kernel/engine.h"
 #include "policy/macro.h"
 
 /* What it takes to reach programs that run already. */
@@ -69,36 +67,6 @@ int probe_lockdown(const Check *check, const Patient *patient, Findings *finding
                             "the kernel is locked down (%s): that forbids nothing that we do, but "
                             "a kmem module of your own has to be signed",
                             text);
-}
-
-/* What moves copies in DAX mappings: the first three engines. move_pages() does not. */
-int probe_relocation(const Check *check, const Patient *patient, Findings *findings)
-{
-        _cleanup_(closep) int beside_fd = openat(patient->sys_fd, "fs/cgroup/unified",
-                                                 O_RDONLY | O_DIRECTORY | O_CLOEXEC),
-                              cgroup_fd = openat(patient->sys_fd, "fs/cgroup",
-                                                 O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        EngineState states[RELOCATE_ENGINES];
-        char names[64] = "";
-
-        if (faccessat(patient->sys_fd, "kernel/mm", W_OK, AT_EACCESS) < 0 && errno == EACCES)
-                return findings_add(findings, VERDICT_UNKNOWN, "sudo daxtier doctor",
-                                    "only root can tell what moves copies that exist already");
-
-        engine_probe(patient->sys_fd, beside_fd >= 0 ? beside_fd : cgroup_fd, states);
-        for (unsigned i = 0; i <= RELOCATE_RECLAIM; i++)
-                if (states[i].available) {
-                        strcat(names, *names ? ", " : "");
-                        strcat(names, engine_name(i));
-                }
-        if (*names)
-                return findings_add(
-                        findings, VERDICT_OK, NULL,
-                        "copies that exist already are moved by the first that will: %s", names);
-
-        return findings_add(findings, VERDICT_WARN, NULL,
-                            "nothing moves copies that exist already. DAMON: %s. Reclaim: %s",
-                            states[RELOCATE_DAMON_PADDR].reason, states[RELOCATE_RECLAIM].reason);
 }
 
 #if HAVE_INJECTOR

@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "daemon/kernel/attr.h"
+#include "daemon/kernel/damon.h"
 #include "daemon/kernel/memblock.h"
 #include "policy/macro.h"
 
@@ -94,12 +95,13 @@ static int probe_kdamonds(const Patient *patient, Findings *findings)
                 char path[64], mend[128];
 
                 snprintf(path, sizeof(path), DAMON_KDAMONDS "/%u/state", i);
-                if (!attr_is(patient->sys_fd, path, "on", "on"))
+                if (!attr_is(patient->sys_fd, path, "on", "on") || damon_is_ours(patient->sys_fd))
                         continue;
                 snprintf(mend, sizeof(mend), "echo off >/sys/%s", path);
                 r = findings_add(findings, VERDICT_WARN, mend,
-                                 "DAMON is busy: somebody runs kdamond %u, so daxtierd cannot use "
-                                 "DAMON to move copies that exist already",
+                                 "DAMON is busy: somebody runs kdamond %u, so daxtierd can use "
+                                 "DAMON neither for ColdAfter= nor to move copies that exist "
+                                 "already",
                                  i);
                 if (r < 0)
                         return r;
@@ -121,8 +123,8 @@ int probe_damon(const Check *check, const Patient *patient, Findings *findings)
                         continue;
                 snprintf(mend, sizeof(mend), "echo N >/sys/%s", path);
                 r = findings_add(findings, VERDICT_WARN, mend,
-                                 "DAMON is busy: %s is enabled, so daxtierd cannot use DAMON to "
-                                 "move copies that exist already",
+                                 "DAMON is busy: %s is enabled, so daxtierd can use DAMON neither "
+                                 "for ColdAfter= nor to move copies that exist already",
                                  modules[i]);
                 if (r < 0)
                         return r;
@@ -142,14 +144,14 @@ int probe_demotion(const Check *check, const Patient *patient, Findings *finding
             errno == ENOENT)
                 return findings_add(
                         findings, VERDICT_INFO, NULL,
-                        "the kernel's reclaim cannot demote pages to slower nodes; only "
-                        "needed to move existing copies where DAMON cannot");
+                        "the kernel's reclaim cannot demote pages to slower nodes, which "
+                        "FastMax= takes, and what moves pages where DAMON cannot");
         if (attr_is(patient->sys_fd, "kernel/mm/numa/demotion_enabled", "true", "1"))
                 return findings_add(findings, VERDICT_OK, NULL,
                                     "reclaim demotes cold pages to slower nodes");
 
         return findings_add(findings, VERDICT_INFO,
                             "echo true >/sys/kernel/mm/numa/demotion_enabled",
-                            "reclaim does not demote cold pages to slower nodes; only needed to "
-                            "move existing copies where DAMON cannot");
+                            "reclaim does not demote cold pages to slower nodes; daxtierd turns "
+                            "that on while it needs it");
 }

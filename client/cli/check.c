@@ -26,6 +26,8 @@ const Check checks[] = {
         { "damon-busy", probe_damon },
         { "demotion", probe_demotion },
         { "relocation", probe_relocation },
+        { "cold-memory", probe_cold },
+        { "fast-max", probe_fast_max },
         { "lockdown", probe_lockdown },
         { "preferred-many", probe_feature, FEATURE_PREFERRED_MANY },
         { "perf-cgroup", probe_feature, FEATURE_PERF_CGROUP },

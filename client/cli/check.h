@@ -85,6 +85,8 @@ int probe_cpuset(const Check *check, const Patient *patient, Findings *findings)
 int probe_cgroup2(const Check *check, const Patient *patient, Findings *findings);
 int probe_injector(const Check *check, const Patient *patient, Findings *findings);
 int probe_ptrace(const Check *check, const Patient *patient, Findings *findings);
+int probe_cold(const Check *check, const Patient *patient, Findings *findings);
+int probe_fast_max(const Check *check, const Patient *patient, Findings *findings);
 int probe_relocation(const Check *check, const Patient *patient, Findings *findings);
 int probe_lockdown(const Check *check, const Patient *patient, Findings *findings);
 int probe_feature(const Check *check, const Patient *patient, Findings *findings);

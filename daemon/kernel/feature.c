@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 
 #include "daemon/kernel/attr.h"
+#include "daemon/kernel/damon.h"
 #include "policy/macro.h"
 #include "policy/nodeset.h"
 
@@ -176,8 +177,8 @@ static int probe_damon_migrate(int sys_fd)
         r = attr_read_u64(sys_fd, DAMON_KDAMONDS "nr_kdamonds", &n_kdamonds);
         if (r < 0)
                 return r == -ENOENT ? -EOPNOTSUPP : r;
-        if (n_kdamonds > 0)
-                return -EBUSY;
+        if (n_kdamonds > 0) /* ours is there where the kernel took the action */
+                return damon_is_ours(sys_fd) ? 0 : -EBUSY;
 
         r = attr_write(sys_fd, DAMON_KDAMONDS "nr_kdamonds", "1");
         if (r < 0)

@@ -102,19 +102,39 @@ if [[ -e /sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds ]]; then
         echo 0 >/sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds
 fi
 
-# Which engines there are: reclaim on each, DAMON where it can move and nobody else has it
-engines() {
-        daxtier doctor --json | jq -r '.checks[] | select(.check == "relocation").reason'
+# Which engines there are: reclaim on each, which is little, DAMON where it can move and nobody else has it
+reason() {
+        daxtier doctor --json | jq -r ".checks[] | select(.check == \"$1\").reason"
 }
-finds relocation ok
+# says CHECK WORDS: among other things.
+says() {
+        local got
+        got=$(reason "$1")
+        [[ $got == *"$2"* ]] || fail "$1: wanted \"$2\", got: $got"
+}
 case $(uname -r) in
-6.1.*) [[ $(engines) == *": reclaim" ]] || fail "relocation: $(engines)" ;;
-*) [[ $(engines) == *": damon-vaddr, damon-paddr, reclaim" ]] || fail "relocation: $(engines)" ;;
+6.1.*)
+        finds relocation warn
+        says relocation "built without DAMON"
+        finds cold-memory warn
+        says cold-memory "only served by reclaim"
+        ;;
+*)
+        finds relocation ok
+        says relocation ": damon-vaddr, damon-paddr, reclaim"
+        finds cold-memory ok
+        says cold-memory "by DAMON"
+        ;;
 esac
+finds fast-max ok
 if [[ -e /sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds ]]; then
         echo 1 >/sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds
         echo 1 >/sys/kernel/mm/damon/admin/kdamonds/0/contexts/nr_contexts
-        [[ $(engines) == *": reclaim" ]] || fail "relocation with a stranger's kdamond: $(engines)"
+        for check in relocation cold-memory; do
+                finds $check warn
+                says $check "somebody else has set up DAMON"
+                says $check "reclaim"
+        done
         echo 0 >/sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds
 fi
 

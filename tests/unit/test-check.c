@@ -151,20 +151,6 @@ Test(check, cgroup2_alone_beside_version_1_or_not_at_all)
         assert_finds(&paper, "cgroup2", VERDICT_OK, NULL);
 }
 
-Test(check, relocation_names_its_engines_or_says_why_there_are_none)
-{
-        _cleanup_(paper_deinit) Paper paper;
-
-        paper_init(&paper);
-        put(&paper, "sys/kernel/mm/uevent_seqnum", "");
-        assert_finds(&paper, "relocation", VERDICT_WARN, NULL);
-
-        put(&paper, "sys/fs/cgroup/memory.reclaim", "");
-        put(&paper, "sys/kernel/mm/numa/demotion_enabled", "false\n");
-        put(&paper, "sys/devices/virtual/memory_tiering/uevent", "");
-        assert_finds(&paper, "relocation", VERDICT_OK, NULL);
-}
-
 Test(check, lockdown)
 {
         _cleanup_(paper_deinit) Paper paper;
