@@ -16,7 +16,7 @@
 #define MOVE_LEAST(rate) ((rate) / 8u)
 
 /* And keeps the rate by itself for so long; then it is another one's turn. */
-#define MOVE_SECONDS 2u
+#define MOVE_SECONDS 5u
 
 static void moving_start(Placement *placement);
 
@@ -225,6 +225,8 @@ static uint64_t allowance(Placement *placement, const Target *target, uint64_t *
         *ret_wait_usec = bucket_wait_usec(&cgroup->moves, MOVE_LEAST(rate));
         if (*ret_wait_usec > 0)
                 return 0;
+        /* More that is saved is lost: all of it is 5 % too much of the first five seconds. */
+        bucket_take(&cgroup->moves, bucket_level(&cgroup->moves) - MOVE_LEAST(rate));
 
         if (nodeset_first_common(&moving_intent(target)->nodes, &placement->tiers.cheap) >= 0 &&
             cgroup_account_left(cgroup) < bytes)

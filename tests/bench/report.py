@@ -42,6 +42,13 @@ programs map, write, wait and check what they read.''',
 is one thread that rests 1 ms after 64 pages, *hot* two threads that never rest. The gap is the longest
 time between two writes of a thread; its baseline the same program as long without a policy.''',
      ('move-',)),
+    ('Moving anonymous memory',
+     '''The mover by itself, on memory of an idle program that moves between DRAM and the cheap node in small
+pages; *huge*: in huge ones. *cpu* is the mover's processor time for each GiB at three sizes; its baseline
+one raw `move_pages()` call for the same pages. The longest call is held against `PauseMax=`, calls that
+took longer against all calls. *rate* is what was moved in 5 s, in MB/s, held against the rate that it was
+told; *max* is without one: what this machine can do.''',
+     ('anon-mover-',)),
     ('At rest, and for each event',
      '''1,000 sleeping processes of 100 mappings each, all with copies; the baseline is the service with
 nothing to watch. *event-ignored* is the service's processor time for a mapping that is heard of and is

@@ -48,7 +48,7 @@ RoadTest(endless, even_the_slowest_rate_moves_a_page)
         Program program;
 
         moves->result.moved_bytes = 4096;
-        program = misplaced_start("MoveRate=1K\n");
+        program = misplaced_start("MoveRate=512\n");
         await_moves(1);
         cr_expect_eq(moves->bytes_turn, 4096);
         program_end(&program);
