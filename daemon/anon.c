@@ -98,6 +98,23 @@ static bool is_as_given(const Target *target, bool is_spent)
         return nodeset_equal(&given->nodes, &target->anon_intent.nodes);
 }
 
+/* The main thread's stack is the hottest memory there is: it gets a policy of its own, for the fast
+ * tier. Once, be it that it goes wrong; it only makes the program faster. */
+static void stack_plan(const Placement *placement, Target *target, const Scan *scan)
+{
+        const NodeSet *nodes = &target->anon_intent.nodes, *fast = &placement->tiers.fast;
+        TargetAnon *anon = &target->anon;
+
+        anon->stack_end = 0;
+        if (anon->stack_was_tried || scan->anon.stack_end == 0 || nodeset_is_empty(fast) ||
+            nodeset_is_empty(nodes) || nodeset_first_common(nodes, fast) >= 0 ||
+            !plan_is_given(scan->anon.stack_policy, &scan->anon.stack_nodes, nodes))
+                return;
+
+        anon->stack_start = scan->anon.stack_start;
+        anon->stack_end = scan->anon.stack_end;
+}
+
 /* Somebody who moves pages by their age, or to keep a limit, can be wrong: that is counted. */
 static void sample(Placement *placement, const Target *target)
 {
@@ -146,6 +163,7 @@ void anon_plan(Placement *placement, Target *target, const Scan *scan, uint64_t 
                         anon->actions = PLAN_MOVE;
                 return;
         }
+        stack_plan(placement, target, scan);
         if (anon->is_concerned)
                 pages_plan(placement, target, &anon->plan, now_usec);
 }
@@ -209,6 +227,48 @@ static void on_thread_applied(const InjectOutcome *outcome, int error, void *use
         }
 }
 
+static void on_stack_applied(const InjectOutcome *outcome, int error, void *userdata)
+{
+        Target *target = userdata;
+        Placement *placement = target->placement;
+
+        target->apply = NULL;
+        placement->injector_error = outcome ? 0 : error;
+        if (outcome)
+                outcome_note(&placement->account, outcome);
+        else
+                placement->account.injections_failed++;
+        if (target->apply_outdated)
+                placement_due(placement, target, 0);
+        else
+                target_proceed(placement, target);
+}
+
+static bool stack_begin(Placement *placement, Target *target)
+{
+        TargetAnon *anon = &target->anon;
+        InjectRequest request = {
+                .call = INJECT_CALL_MBIND,
+                .pause_max_ns = anon->pause_max_ns,
+                .nodes = placement->tiers.fast,
+                .target = {
+                        .pid = target->pid,
+                        .start_time = target->subject.start_time,
+                        .vma_start = anon->stack_start,
+                        .start = anon->stack_start,
+                        .end = anon->stack_end,
+                },
+        };
+
+        anon->stack_end = 0;
+        anon->stack_was_tried = true;
+        target->apply_kind = PLAN_NOTHING;
+        target->apply_outdated = false;
+        target->apply_start = target->apply_end = 0; /* no mapping that is under policy */
+        return apply_start(placement->applier, &request, on_stack_applied, target,
+                           &target->apply) >= 0;
+}
+
 bool anon_proceed(Placement *placement, Target *target)
 {
         TargetAnon *anon = &target->anon;
@@ -224,7 +284,7 @@ bool anon_proceed(Placement *placement, Target *target)
         int r;
 
         if (anon->at >= anon->n_threads)
-                return false;
+                return anon->stack_end != 0 && stack_begin(placement, target);
 
         thread = &anon->threads[anon->at];
         request.target.thread = thread->tid;

@@ -126,13 +126,14 @@ static bool is_for_cow(Scanner *scanner, int process_fd, const CowRule *cow, Map
 static size_t mappings_choose(Scanner *scanner, int process_fd, const Rule *rule, Mapping *mappings,
                               size_t n_mappings)
 {
-        bool wants_anon = rule_concerns_anon(rule);
+        bool wants_anon = rule_concerns_anon(rule),
+             wants_stack = rule->anon.tier.kind != TIER_DEFAULT;
         size_t n_chosen = 0;
 
         for (size_t i = 0; i < n_mappings; i++) {
                 Mapping *mapping = &mappings[i];
 
-                if ((wants_anon && anon_match(mapping)) ||
+                if ((wants_anon && anon_match(mapping)) || (wants_stack && stack_match(mapping)) ||
                     is_for_cow(scanner, process_fd, &rule->cow, mapping))
                         mappings[n_chosen++] = *mapping;
                 else
@@ -166,6 +167,14 @@ static void anon_add(const Counting *counting, const Mapping *mapping,
         const NodeSet *nodes = &counting->scan->anon_intent.nodes;
         ScanAnon *anon = &counting->scan->anon;
         uint64_t bytes = 0;
+
+        if (stack_match(mapping)) {
+                anon->stack_start = mapping->start;
+                anon->stack_end = mapping->end;
+                anon->stack_policy = mapping->policy;
+                anon->stack_nodes = mapping->policy_nodes;
+                return;
+        }
 
         for (size_t i = 0; i < NODESET_MAX; i++)
                 bytes += by_node[i];

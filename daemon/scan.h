@@ -63,6 +63,12 @@ struct ScanAnon {
         uint64_t cheap_bytes;
         uint64_t fast_bytes;
         uint64_t wanted_bytes;
+        /* The stack of the main thread, which is none of it, if the policy says where memory belongs;
+         * with the policy that it shows, its thread's if it has none of its own. */
+        uint64_t stack_start;
+        uint64_t stack_end; /* 0: it was not looked at */
+        VmaPolicy stack_policy;
+        NodeSet stack_nodes;
 };
 
 /* A thread, and what new memory of it goes by. */

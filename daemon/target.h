@@ -69,6 +69,8 @@ struct TargetAnon {
         uint64_t pause_max_ns; /* of the policy that gave it */
         TargetThread *threads; /* yet to be done */
         size_t n_threads, at;
+        uint64_t stack_start, stack_end; /* to be kept out of it; 0: nothing to do */
+        bool stack_was_tried;
         uint64_t bytes;
         uint64_t cheap_bytes;
         uint64_t fast_bytes;

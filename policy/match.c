@@ -126,6 +126,11 @@ bool cow_match(const CowRule *cow, const Mapping *mapping)
         return mapping->kind == MAPPING_DAX || mapping->kind == MAPPING_PAGE_CACHE;
 }
 
+bool stack_match(const Mapping *mapping)
+{
+        return mapping->inode == 0 && mapping->file && strcmp(mapping->file, "[stack]") == 0;
+}
+
 bool anon_match(const Mapping *mapping)
 {
         if (mapping->shared || mapping->inode != 0)

@@ -23,6 +23,9 @@ bool cow_may_match(const CowRule *cow, const Mapping *mapping);
  * mmap() like any other. */
 bool anon_match(const Mapping *mapping);
 
+/* The main thread's stack. */
+bool stack_match(const Mapping *mapping);
+
 /* Cgroup=, level by level: * and ? stand for characters within one, a last ** for the level above it
  * and all below. A backslash is an ordinary character, as systemd escapes unit names with it. */
 bool cgroup_match(const char *pattern, const char *cgroup);

@@ -164,8 +164,10 @@ Test(match, anonymous_memory_is_all_but_what_the_kernel_maps)
         cr_expect(anon_match(&mapping), "PR_SET_VMA_ANON_NAME");
         mapping.writable = false;
         cr_expect(anon_match(&mapping), "it may have been written before");
+        cr_expect_not(stack_match(&mapping));
         mapping.file = "[stack]";
         cr_expect_not(anon_match(&mapping));
+        cr_expect(stack_match(&mapping));
         mapping.file = "[vdso]";
         cr_expect_not(anon_match(&mapping));
         mapping.file = NULL;
