@@ -6,7 +6,6 @@
 #include "daemon/kernel/damon.h"
 #include "daemon/kernel/process.h"
 #include "daemon/kernel/reclaim.h"
-#include "daemon/kernel/replace.h"
 #include "daemon/mover.h"
 #include "policy/macro.h"
 
@@ -36,7 +35,7 @@ static int claim(Mover *mover, RelocateEngine engine)
         for (unsigned i = 0; i < CLAIM_TRIES && r == -EBUSY; i++) {
                 if (damon_is_taken(mover->roots->sys_fd, holder, sizeof(holder)))
                         return mover_refuse(mover, engine, -EBUSY, "%s", holder);
-                r = damon_claim(mover->roots->sys_fd);
+                r = damon_claim(&mover->damon, false);
                 if (r == -EBUSY && mover_sleep(mover, 10 * NSEC_PER_MSEC) < 0)
                         return -EINTR;
         }
@@ -47,7 +46,7 @@ static int claim(Mover *mover, RelocateEngine engine)
         return 0;
 }
 
-/* Once for all batches. The note is there before anything is, for mover_recover(). */
+/* Once for all batches. */
 static int take(Mover *mover, RelocateEngine engine)
 {
         int r;
@@ -55,14 +54,15 @@ static int take(Mover *mover, RelocateEngine engine)
         if (mover->damon_claimed)
                 return 0;
 
-        r = file_replace(mover->roots->run_fd, MOVER_DAMON_NOTE, "claimed\n", 0600);
-        if (r < 0)
-                return mover_refuse(mover, engine, r, "/run/daxtierd cannot be written: %s",
-                                    strerror(-r));
+        if (mover->damon.sys_fd < 0) {
+                r = damon_claim_open(mover->roots->sys_fd, mover->roots->run_fd, DAMON_SLOT_MOVE,
+                                     &mover->damon);
+                if (r < 0)
+                        return mover_refuse(mover, engine, r, "/run/daxtierd cannot be written: %s",
+                                            strerror(-r));
+        }
         r = claim(mover, engine);
-        if (r < 0)
-                (void)unlinkat(mover->roots->run_fd, MOVER_DAMON_NOTE, 0);
-        else
+        if (r >= 0)
                 mover->damon_claimed = true;
         return r;
 }
@@ -96,8 +96,8 @@ static int await_pass(Mover *mover, uint64_t bytes, const CopyPage *last)
 
                 if (page.node >= 0 && page.node != last->node)
                         return 0;
-                if (mover_now() - began > ASK_NS &&
-                    (damon_tried(mover->roots->sys_fd, &tried) < 0 || tried >= bytes))
+                r = mover_now() - began > ASK_NS ? damon_tried(&mover->damon, &tried) : 0;
+                if ((r < 0 && r != -EBUSY) || tried >= bytes)
                         return 0;
                 look = look * 2 < LOOK_NS_MAX ? look * 2 : LOOK_NS_MAX;
         }
@@ -112,7 +112,7 @@ static int run_pass(Mover *mover, RelocateEngine engine, const DamonMove *move, 
         uint64_t ticks;
         int r, stopped;
 
-        r = damon_start(mover->roots->sys_fd, move);
+        r = damon_start(&mover->damon, move);
         if (r < 0)
                 return refuse_start(mover, engine, r);
 
@@ -123,7 +123,7 @@ static int run_pass(Mover *mover, RelocateEngine engine, const DamonMove *move, 
                                &mover->pages[first + n - 1]);
 
         /* In any case: what is left on goes on. */
-        stopped = damon_stop(mover->roots->sys_fd);
+        stopped = damon_stop(&mover->damon);
         if (r < 0)
                 return r;
         if (stopped < 0)
@@ -214,7 +214,7 @@ int mover_damon(Mover *mover, RelocateEngine engine)
         r = take(mover, engine);
         if (r < 0)
                 return r;
-        r = damon_try(mover->roots->sys_fd, physical);
+        r = damon_try(&mover->damon, physical);
         if (r < 0)
                 return mover_refuse(mover, engine, r, "this kernel's DAMON moves no pages");
         (void)reclaim_drain();

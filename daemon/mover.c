@@ -174,6 +174,7 @@ void mover_init(const RelocateRequest *request, const MoverRoots *roots, int res
                 .process_fd = -1,
                 .pidfd = -1,
                 .finder = COPY_FINDER_NONE,
+                .damon = DAMON_CLAIM_NONE,
                 .began_ns = mover_now(),
                 .result = { .engine = RELOCATE_NONE },
         };
@@ -224,19 +225,11 @@ int mover_open(Mover *mover)
         return mover->pages && mover->runs ? 0 : -ENOMEM;
 }
 
-static int damon_give_back(const MoverRoots *roots)
-{
-        int r = damon_release(roots->sys_fd);
-
-        if (r < 0)
-                return r; /* the note stays, for mover_recover() */
-        return unlinkat(roots->run_fd, MOVER_DAMON_NOTE, 0) < 0 && errno != ENOENT ? -errno : 0;
-}
-
 void mover_deinit(Mover *mover)
 {
         if (mover->damon_claimed)
-                (void)damon_give_back(mover->roots);
+                (void)damon_release(&mover->damon); /* what stays, mover_recover() finds */
+        damon_claim_close(&mover->damon);
         if (mover->demotion_held)
                 (void)hold_release(&mover->demotion);
         closep(&mover->process_fd);
@@ -252,14 +245,7 @@ void mover_deinit(Mover *mover)
 
 int mover_recover(const MoverRoots *roots)
 {
-        bool noted = faccessat(roots->run_fd, MOVER_DAMON_NOTE, F_OK, 0) == 0;
-        int r = 0, held;
-
-        /* A note without a kdamond of ours: it was not reached, or somebody has taken over. */
-        if (damon_is_ours(roots->sys_fd) || (noted && damon_is_blank(roots->sys_fd)))
-                r = damon_give_back(roots);
-        else if (noted && unlinkat(roots->run_fd, MOVER_DAMON_NOTE, 0) < 0)
-                r = -errno;
+        int r = damon_recover(roots->sys_fd, roots->run_fd), held;
 
         held = hold_recover(roots->sys_fd, roots->run_fd, HOLD_DEMOTION);
         return r < 0 ? r : held;

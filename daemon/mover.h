@@ -7,15 +7,13 @@
 
 #include "daemon/hold.h"
 #include "daemon/kernel/copypage.h"
+#include "daemon/kernel/damonlist.h"
 #include "daemon/kernel/pagerun.h"
 #include "daemon/pace.h"
 #include "daemon/relocate.h"
 
 #define NSEC_PER_MSEC UINT64_C(1000000)
 #define NSEC_PER_SEC  UINT64_C(1000000000)
-
-/* In /run/daxtierd while the machine's kdamond list is, or is about to be, ours. */
-#define MOVER_DAMON_NOTE "damon"
 
 /* Pages of a batch: what one engine gets at once. 64 MiB, 512 KiB of ours. */
 #define MOVER_BATCH_PAGES ((size_t)16384)
@@ -67,6 +65,7 @@ struct Mover {
 
         bool interrupted;
         bool limited; /* .bytes_max or .bytes_turn was reached */
+        DamonClaim damon;
         bool damon_claimed;
         Hold demotion;
         bool demotion_held;

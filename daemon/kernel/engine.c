@@ -46,6 +46,7 @@ static void damon_result(EngineState *state, int error)
 /* One of ours that is at work shows that it is there. */
 static void damon_probe(int sys_fd, EngineState *by_address, EngineState *by_frame)
 {
+        DamonClaim claim = DAMON_CLAIM_NONE;
         int r;
 
         if (damon_is_taken(sys_fd, by_address->reason, sizeof(by_address->reason))) {
@@ -53,7 +54,8 @@ static void damon_probe(int sys_fd, EngineState *by_address, EngineState *by_fra
                 return;
         }
 
-        r = damon_claim(sys_fd);
+        (void)damon_claim_open(sys_fd, -1, DAMON_SLOT_MOVE, &claim);
+        r = damon_claim(&claim, false);
         if (r == -EBUSY) {
                 by_address->available = by_frame->available = true;
                 return;
@@ -69,9 +71,9 @@ static void damon_probe(int sys_fd, EngineState *by_address, EngineState *by_fra
                 return;
         }
 
-        damon_result(by_address, damon_try(sys_fd, false));
-        damon_result(by_frame, damon_try(sys_fd, true));
-        (void)damon_release(sys_fd);
+        damon_result(by_address, damon_try(&claim, false));
+        damon_result(by_frame, damon_try(&claim, true));
+        (void)damon_release(&claim);
 }
 
 static void reclaim_probe(int sys_fd, int cgroup_fd, EngineState *state)

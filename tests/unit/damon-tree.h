@@ -11,10 +11,10 @@
 #include "tests/unit/scratch.h"
 
 /* DAMON's sysfs, with all that the kernel would make of our writes: files do not appear by
- * themselves here, and nothing moves. */
+ * themselves here, and nothing moves. CONTEXT and SCHEME are of a relocation's kdamond. */
 
 #define KDAMONDS "kernel/mm/damon/admin/kdamonds/"
-#define CONTEXT  KDAMONDS "0/contexts/0/"
+#define CONTEXT  KDAMONDS "1/contexts/0/"
 #define SCHEME   CONTEXT "schemes/0/"
 
 static const char *const damon_files[] = {
@@ -22,6 +22,10 @@ static const char *const damon_files[] = {
         KDAMONDS "0/state",
         KDAMONDS "0/pid",
         KDAMONDS "0/contexts/nr_contexts",
+        KDAMONDS "0/contexts/0/monitoring_attrs/intervals/update_us",
+        KDAMONDS "1/state",
+        KDAMONDS "1/pid",
+        KDAMONDS "1/contexts/nr_contexts",
         CONTEXT "operations",
         CONTEXT "monitoring_attrs/intervals/sample_us",
         CONTEXT "monitoring_attrs/intervals/aggr_us",
@@ -80,6 +84,7 @@ static inline Scratch kernel_with_damon(void)
         for (size_t i = 0; i < ARRAY_SIZE(damon_files); i++)
                 put(&sys, damon_files[i], "0\n");
         put(&sys, KDAMONDS "0/state", "off\n");
+        put(&sys, KDAMONDS "1/state", "off\n");
         put(&sys, "module/damon_stat/parameters/enabled", "N\n");
         return sys;
 }

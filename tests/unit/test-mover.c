@@ -168,11 +168,11 @@ Test(mover, that_is_told_to_stop_puts_everything_back)
         r = mover_run(&mover);
         mover_finish(&mover, r);
         cr_assert_eq(mover.result.error, -EINTR);
-        expect(&sys, KDAMONDS "0/state", "off");
+        expect(&sys, KDAMONDS "1/state", "off");
 
         mover_deinit(&mover);
         expect(&sys, KDAMONDS "nr_kdamonds", "0");
-        cr_assert_neq(faccessat(run.fd, MOVER_DAMON_NOTE, F_OK, 0), 0);
+        cr_assert_neq(faccessat(run.fd, DAMON_NOTE, F_OK, 0), 0);
         mover_init(&request, &roots, -1, &mover);
 }
 
@@ -189,20 +189,20 @@ Test(mover, recovers_what_a_killed_one_left)
         for (;;) {
                 char state[16];
 
-                if (attr_read(sys.fd, KDAMONDS "0/state", state, sizeof(state)) >= 0 &&
+                if (attr_read(sys.fd, KDAMONDS "1/state", state, sizeof(state)) >= 0 &&
                     strcmp(state, "on") == 0)
                         break;
                 usleep(1000);
         }
         cr_assert_eq(kill(killed, SIGKILL), 0);
         waitpid(killed, NULL, 0);
-        expect(&sys, KDAMONDS "nr_kdamonds", "1");
-        cr_assert_eq(faccessat(run.fd, MOVER_DAMON_NOTE, F_OK, 0), 0);
+        expect(&sys, KDAMONDS "nr_kdamonds", "2");
+        cr_assert_eq(faccessat(run.fd, DAMON_NOTE, F_OK, 0), 0);
 
         cr_assert_eq(mover_recover(&roots), 0);
-        expect(&sys, KDAMONDS "0/state", "off");
+        expect(&sys, KDAMONDS "1/state", "off");
         expect(&sys, KDAMONDS "nr_kdamonds", "0");
-        cr_assert_neq(faccessat(run.fd, MOVER_DAMON_NOTE, F_OK, 0), 0);
+        cr_assert_neq(faccessat(run.fd, DAMON_NOTE, F_OK, 0), 0);
 }
 
 Test(mover, keeps_its_rate)
