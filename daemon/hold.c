@@ -17,6 +17,7 @@ static const struct {
         [HOLD_AUTO_ONLINE] = { "devices/system/memory/auto_online_blocks", "auto-online",
                                "offline" },
         [HOLD_DEMOTION] = { "kernel/mm/numa/demotion_enabled", "demotion", NULL },
+        [HOLD_DAMON_STAT] = { "module/damon_stat/parameters/enabled", "damon-stat", NULL },
 };
 
 static int setting_read(const Hold *hold, char *value, size_t size)

@@ -7,6 +7,7 @@ typedef struct Hold Hold;
 typedef enum HoldSetting {
         HOLD_AUTO_ONLINE, /* the kernel's auto-online policy, while a device is bound to kmem */
         HOLD_DEMOTION,    /* whether reclaim demotes pages, while we reclaim for that */
+        HOLD_DAMON_STAT,  /* the kernel's damon_stat, which keeps DAMON from us, while we use it */
 } HoldSetting;
 
 /* A setting, held at another value and put back. One hold of a setting at a time: the caller has a
