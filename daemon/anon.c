@@ -63,6 +63,18 @@ static Plan threads_plan(Target *target, const Scan *scan, const Budget *budget)
         return sum;
 }
 
+/* Its pages are where their age says as far as DAMON is at it. */
+static void age_plan(Placement *placement, Target *target)
+{
+        TargetAnon *anon = &target->anon;
+        const char *reason;
+        MappingState state;
+
+        state = aging_state(placement, target, &reason);
+        snprintf(anon->age_reason, sizeof(anon->age_reason), "%s", reason);
+        anon_set_state(placement, target, state, anon->age_reason);
+}
+
 /* Pages that are elsewhere, once the threads have their policy or are about to. */
 static void pages_plan(Placement *placement, Target *target, const Plan *threads, uint64_t now_usec)
 {
@@ -71,6 +83,10 @@ static void pages_plan(Placement *placement, Target *target, const Plan *threads
                        (threads->state == MAPPING_PLACED || threads->state == MAPPING_PLACING);
 
         anon->actions = PLAN_NOTHING;
+        if (threads->state == MAPPING_PLACED && target->rule->anon.cold_after_usec != RULE_UNSET) {
+                age_plan(placement, target);
+                return;
+        }
         if (!belongs || anon->bytes <= anon->wanted_bytes || !target->anon_intent.move_existing) {
                 anon_set_state(placement, target, threads->state,
                                plan_reason_text(threads->reason));

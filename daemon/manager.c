@@ -25,7 +25,8 @@ static int placement_add(Manager *manager)
 {
         _cleanup_(closep) int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
                               sys_fd = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
-                              cgroup_fd = -1;
+                              cgroup_fd = -1,
+                              run_fd = open("/run/daxtierd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
         PlacementHost host = { .injector_path = INJECTION_SOCKET, .relocate = relocation_run };
         int r;
 
@@ -38,11 +39,12 @@ static int placement_add(Manager *manager)
         host.proc_fd = proc_fd;
         host.sys_fd = sys_fd;
         host.cgroup_fd = cgroup_fd;
+        host.run_fd = run_fd;
         r = placement_new(manager->event, &host, &manager->placement);
         if (r < 0)
                 return r;
 
-        proc_fd = sys_fd = cgroup_fd = -1; /* the placement's now */
+        proc_fd = sys_fd = cgroup_fd = run_fd = -1; /* the placement's now */
         return 0;
 }
 

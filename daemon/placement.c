@@ -152,6 +152,8 @@ void placement_remove(Placement *placement, Target *target)
 {
         apply_cancel(target->apply);
         target_stop_moving(placement, target);
+        if (aging_cgroup(placement, target))
+                aging_due(placement);
         sampler_leave(placement->sampler, target->pid);
         targets_remove(&placement->targets, target);
 }
@@ -169,6 +171,15 @@ static void look_charge(Target *target, uint64_t begun, uint64_t ended)
         target->rest_usec = ended + (rest < REST_MAX_USEC ? rest : REST_MAX_USEC);
 }
 
+/* A process without policy matters, too, in a cgroup that has others. */
+static bool rules_have_age(const Placement *placement)
+{
+        for (size_t i = 0; i < placement->n_rules; i++)
+                if (placement->rules[i].anon.cold_after_usec != RULE_UNSET)
+                        return true;
+        return false;
+}
+
 /* Threads inherit what those have that make them: once all have it there is nothing to look for. */
 static unsigned scan_flags(const Target *target)
 {
@@ -182,6 +193,8 @@ int placement_look(Placement *placement, Target *target)
 {
         _cleanup_(scan_deinit) Scan scan = {};
         uint64_t begun = placement_clock_ns() / 1000u;
+        const Rule *before = target->rule;
+        bool is_known = target->scanned;
         int r;
 
         placement->account.scans++;
@@ -205,6 +218,8 @@ int placement_look(Placement *placement, Target *target)
         if (target->placing_ns == 0)
                 target->placing_ns = target->heard_ns;
         target->heard_ns = 0;
+        if ((target->rule != before || !is_known) && rules_have_age(placement))
+                aging_due(placement);
         if (!target->rule) {
                 target->placing_ns = 0;
                 anon_plan(placement, target, &scan, target->scanned_usec);
@@ -354,6 +369,7 @@ int placement_set_rules(Placement *placement, Rule *rules, size_t n_rules)
         }
 
         account_rules_changed(&placement->account);
+        aging_forget(placement);
         rules_free(placement->rules, placement->n_rules);
         placement->rules = rules;
         placement->n_rules = n_rules;
@@ -392,6 +408,7 @@ void placement_set_tiers(Placement *placement, const Tiers *tiers)
         scanner_forget(&placement->scanner);
         for (Target *target = placement->targets.by_pid; target; target = target->hh.next)
                 target->anon.is_settled = false;
+        aging_due(placement);
         placement_look_again(placement);
 }
 
@@ -405,7 +422,8 @@ int placement_new(sd_event *event, const PlacementHost *host, Placement **ret_pl
                 return -ENOMEM;
 
         placement->event = sd_event_ref(event);
-        placement->host = (PlacementHost){ .proc_fd = -1, .sys_fd = -1, .cgroup_fd = -1 };
+        placement->host =
+                (PlacementHost){ .proc_fd = -1, .sys_fd = -1, .cgroup_fd = -1, .run_fd = -1 };
         r = applier_new(event, host->injector_path, &placement->applier);
         if (r < 0)
                 return r;
@@ -413,6 +431,10 @@ int placement_new(sd_event *event, const PlacementHost *host, Placement **ret_pl
         r = sampler_new(event, host->proc_fd, &placement->tiers, &placement->sampler);
         if (r < 0)
                 return r;
+        r = heat_new(event, host->sys_fd, host->cgroup_fd, host->run_fd, &placement->heat);
+        if (r < 0)
+                return r;
+
         placement->host = *host;
         placement->scanner = (Scanner){
                 .proc_fd = host->proc_fd,
@@ -434,6 +456,8 @@ Placement *placement_free(Placement *placement)
         applier_free(placement->applier);
         moving_deinit(placement);
         sampler_free(placement->sampler);
+        heat_free(placement->heat);
+        aging_deinit(&placement->aging);
         targets_deinit(&placement->targets);
         account_deinit(&placement->account);
         sd_event_source_disable_unref(placement->poll_timer);
@@ -442,6 +466,7 @@ Placement *placement_free(Placement *placement)
         closep(&placement->host.proc_fd);
         closep(&placement->host.sys_fd);
         closep(&placement->host.cgroup_fd);
+        closep(&placement->host.run_fd);
         sd_event_unref(placement->event);
         free(placement);
         return NULL;

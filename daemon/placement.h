@@ -11,6 +11,7 @@
  *      anon.c        the same for anonymous memory: policies of threads
  *      moving.c      have pages moved that were there before
  *      limits.c      what CheapMax= leaves
+ *      aging.c       what ColdAfter= asks for
  */
 
 #include <stdbool.h>
@@ -19,7 +20,9 @@
 #include <systemd/sd-event.h>
 
 #include "daemon/account.h"
+#include "daemon/aging.h"
 #include "daemon/apply.h"
+#include "daemon/heat.h"
 #include "daemon/relocate.h"
 #include "daemon/sampler.h"
 #include "daemon/scan.h"
@@ -38,6 +41,7 @@ typedef struct PlacementHost {
         int proc_fd;
         int sys_fd;
         int cgroup_fd; /* -1: there is no cgroup2 */
+        int run_fd;    /* /run/daxtierd */
         const char *injector_path;
         relocation_run_fn relocate;
 } PlacementHost;
@@ -61,6 +65,8 @@ struct Placement {
         int injector_error; /* why the injector was not reached last; 0: it was */
         Account account;
         Sampler *sampler;
+        Aging aging;
+        Heat *heat;
         sd_event_source *poll_timer; /* CheapMax= */
 
         sd_event_source *lost_timer;

@@ -72,7 +72,7 @@ static inline void injector_await(void)
 
 static inline void setup(void)
 {
-        PlacementHost host = { .relocate = on_relocation };
+        PlacementHost host = { .relocate = on_relocation, .run_fd = -1 };
         Tiers tiers = {};
         sigset_t mask;
 

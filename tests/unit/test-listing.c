@@ -70,7 +70,7 @@ static void connect_both(void)
 static void setup(void)
 {
         static const char text[] = "[Match]\nCgroup=/**\n[Cow]\nFile=*/file\nTier=default\n";
-        PlacementHost host = { .cgroup_fd = -1, .injector_path = "/nonexistent" };
+        PlacementHost host = { .cgroup_fd = -1, .run_fd = -1, .injector_path = "/nonexistent" };
         Rule *rules = calloc(1, sizeof(*rules));
 
         hall.scratch = scratch_new();

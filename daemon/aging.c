@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/aging.h"
+
+#include <errno.h>
+
+#include "daemon/kernel/cgroup.h"
+#include "daemon/log.h"
+#include "daemon/placement.h"
+#include "policy/macro.h"
+#include "policy/match.h"
+
+/* Many processes come and go together. */
+#define GATHER_USEC UINT64_C(100000)
+
+/* A cgroup that has processes, and one of the policies (NULL: none) that they have. */
+typedef struct Inhabited {
+        const char *cgroup;
+        const Rule *rule;
+} Inhabited;
+
+static void cgroups_free(AgingCgroup *cgroups, size_t n_cgroups)
+{
+        for (size_t i = 0; i < n_cgroups; i++)
+                free(cgroups[i].cgroup);
+        free(cgroups);
+}
+
+void aging_deinit(Aging *aging)
+{
+        cgroups_free(aging->cgroups, aging->n_cgroups);
+        sd_event_source_disable_unref(aging->timer);
+        *aging = (Aging){};
+}
+
+static int compare_inhabited(const void *a, const void *b)
+{
+        const Inhabited *left = a, *right = b;
+        int order = strcmp(left->cgroup, right->cgroup);
+
+        if (order != 0)
+                return order;
+        return (left->rule > right->rule) - (left->rule < right->rule);
+}
+
+/* Each pair of cgroup and policy once, by cgroup. */
+static size_t inhabited_collect(const Placement *placement, Inhabited *inhabited)
+{
+        size_t n = 0, n_distinct = 0;
+
+        for (const Target *target = placement->targets.by_pid; target; target = target->hh.next)
+                if (target->scanned && target->subject.cgroup)
+                        inhabited[n++] = (Inhabited){ target->subject.cgroup, target->rule };
+        qsort(inhabited, n, sizeof(*inhabited), compare_inhabited);
+
+        for (size_t i = 0; i < n; i++)
+                if (n_distinct == 0 ||
+                    compare_inhabited(&inhabited[n_distinct - 1], &inhabited[i]) != 0)
+                        inhabited[n_distinct++] = inhabited[i];
+        return n_distinct;
+}
+
+static bool wants(const Rule *rule)
+{
+        return rule && rule->anon.cold_after_usec != RULE_UNSET;
+}
+
+static AgingCgroup *cgroup_find(AgingCgroup *cgroups, size_t n_cgroups, const char *cgroup)
+{
+        for (size_t i = 0; i < n_cgroups; i++)
+                if (strcmp(cgroups[i].cgroup, cgroup) == 0)
+                        return &cgroups[i];
+        return NULL;
+}
+
+/* Where its memory should be, or why that cannot be. */
+static void cgroup_resolve(AgingCgroup *cgroup, const Tiers *tiers)
+{
+        const AnonRule *anon = &cgroup->rule->anon;
+
+        if (!cgroup_match(cgroup->rule->cgroup, cgroup->cgroup))
+                cgroup->reason = "Its memory is accounted together with that of cgroups that the "
+                                 "policy is not for: give it MemoryAccounting=yes.";
+        else if (tiers_resolve(tiers, &anon->cold_tier, &cgroup->cold) < 0 ||
+                 nodeset_is_empty(&cgroup->cold) ||
+                 (anon->has_hot_tier && tiers_resolve(tiers, &anon->hot_tier, &cgroup->hot) < 0))
+                cgroup->reason = plan_reason_text(PLAN_REASON_NO_NODE);
+        else
+                cgroup->reason = "";
+}
+
+/* Adds what one cgroup asks for, or that its memory is not that of one policy alone. */
+static int cgroup_add(const Placement *placement, const Inhabited *inhabited, AgingCgroup *cgroups,
+                      size_t *n_cgroups)
+{
+        _cleanup_(freep) char *memory = NULL;
+        AgingCgroup *cgroup;
+        int r;
+
+        r = cgroup_memory_path(placement->host.cgroup_fd, inhabited->cgroup, &memory);
+        if (r == -ENOMEM)
+                return r;
+        if (r < 0)
+                return 0; /* gone; or nothing is accounted, which aging_state() says */
+
+        cgroup = cgroup_find(cgroups, *n_cgroups, memory);
+        if (cgroup) {
+                if (cgroup->rule != inhabited->rule &&
+                    (wants(cgroup->rule) || wants(inhabited->rule))) {
+                        if (!wants(cgroup->rule))
+                                cgroup->rule = inhabited->rule;
+                        cgroup->reason = "Its cgroup has processes that the policy is not for, "
+                                         "and their memory cannot be told apart.";
+                }
+                return 0;
+        }
+
+        cgroup = &cgroups[(*n_cgroups)++];
+        *cgroup =
+                (AgingCgroup){ .cgroup = TAKE_PTR(memory), .rule = inhabited->rule, .reason = "" };
+        if (wants(cgroup->rule))
+                cgroup_resolve(cgroup, &placement->tiers);
+        return 0;
+}
+
+static void wishes_set(Placement *placement)
+{
+        const Aging *aging = &placement->aging;
+        _cleanup_(freep) HeatWish *wishes = calloc(aging->n_cgroups + 1, sizeof(*wishes));
+        size_t n_wishes = 0;
+        int r = -ENOMEM;
+
+        for (size_t i = 0; wishes && i < aging->n_cgroups; i++) {
+                const AgingCgroup *cgroup = &aging->cgroups[i];
+
+                if (cgroup->reason[0] == '\0')
+                        wishes[n_wishes++] = (HeatWish){
+                                .cgroup = cgroup->cgroup,
+                                .cold_after_usec = cgroup->rule->anon.cold_after_usec,
+                                .cold = cgroup->cold,
+                                .has_hot = cgroup->rule->anon.has_hot_tier,
+                                .hot = cgroup->hot,
+                                .rate = cgroup->rule->limits.move_rate,
+                        };
+        }
+        if (wishes)
+                r = heat_set(placement->heat, wishes, n_wishes, &placement->tiers);
+        if (r < 0)
+                log_event(LOG_WARNING, NULL, NULL, r,
+                          "Cannot have cold and hot memory told apart: %s", strerror(-r));
+}
+
+static int aging_gather(Placement *placement)
+{
+        Aging *aging = &placement->aging;
+        _cleanup_(freep) Inhabited *inhabited = NULL;
+        AgingCgroup *cgroups;
+        size_t n_inhabited, n_cgroups = 0, n_kept = 0;
+        int r = 0;
+
+        inhabited = calloc(HASH_COUNT(placement->targets.by_pid) + 1, sizeof(*inhabited));
+        if (!inhabited)
+                return -ENOMEM;
+        n_inhabited = inhabited_collect(placement, inhabited);
+        cgroups = calloc(n_inhabited + 1, sizeof(*cgroups));
+        if (!cgroups)
+                return -ENOMEM;
+        for (size_t i = 0; r >= 0 && i < n_inhabited; i++)
+                r = cgroup_add(placement, &inhabited[i], cgroups, &n_cgroups);
+        if (r < 0) {
+                cgroups_free(cgroups, n_cgroups);
+                return r;
+        }
+
+        for (size_t i = 0; i < n_cgroups; i++)
+                if (wants(cgroups[i].rule))
+                        cgroups[n_kept++] = cgroups[i];
+                else
+                        free(cgroups[i].cgroup);
+        cgroups_free(aging->cgroups, aging->n_cgroups);
+        aging->cgroups = cgroups;
+        aging->n_cgroups = n_kept;
+        return 0;
+}
+
+static int on_gather(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Placement *placement = userdata;
+        int r;
+
+        r = placement->stopping ? 0 : aging_gather(placement);
+        if (r < 0) {
+                log_event(LOG_WARNING, NULL, NULL, r, "Cannot gather what ColdAfter= asks for: %s",
+                          strerror(-r));
+                aging_due(placement);
+                return 0;
+        }
+        if (!placement->stopping && !placement->dry_run)
+                wishes_set(placement);
+        return 0;
+}
+
+void aging_due(Placement *placement)
+{
+        Aging *aging = &placement->aging;
+        int enabled = SD_EVENT_OFF, r;
+
+        if (aging->timer) {
+                r = sd_event_source_get_enabled(aging->timer, &enabled);
+                if (r >= 0 && enabled == SD_EVENT_OFF)
+                        r = sd_event_source_set_time_relative(aging->timer, GATHER_USEC);
+                if (r >= 0 && enabled == SD_EVENT_OFF)
+                        r = sd_event_source_set_enabled(aging->timer, SD_EVENT_ONESHOT);
+        } else {
+                r = sd_event_add_time_relative(placement->event, &aging->timer, CLOCK_MONOTONIC,
+                                               GATHER_USEC, 0, on_gather, placement);
+                if (r >= 0)
+                        r = sd_event_source_set_description(aging->timer, "aging");
+        }
+        if (r < 0)
+                log_event(LOG_WARNING, NULL, NULL, r, "Cannot set a timer for ColdAfter=: %s",
+                          strerror(-r));
+}
+
+void aging_forget(Placement *placement)
+{
+        Aging *aging = &placement->aging;
+
+        cgroups_free(aging->cgroups, aging->n_cgroups);
+        aging->cgroups = NULL;
+        aging->n_cgroups = 0;
+        aging_due(placement);
+}
+
+const AgingCgroup *aging_cgroup(const Placement *placement, const Target *target)
+{
+        const Aging *aging = &placement->aging;
+        const AgingCgroup *nearest = NULL;
+        size_t longest = 0;
+
+        if (!wants(target->rule))
+                return NULL;
+        /* At or above its own. */
+        for (size_t i = 0; i < aging->n_cgroups; i++) {
+                const char *cgroup = aging->cgroups[i].cgroup;
+                size_t length = strcmp(cgroup, "/") == 0 ? 0 : strlen(cgroup);
+                char behind = target->subject.cgroup[length];
+
+                if (strncmp(target->subject.cgroup, cgroup, length) == 0 &&
+                    (behind == '/' || behind == '\0') && (!nearest || length > longest)) {
+                        nearest = &aging->cgroups[i];
+                        longest = length;
+                }
+        }
+        return nearest;
+}
+
+MappingState aging_state(const Placement *placement, const Target *target, const char **ret_reason)
+{
+        const AgingCgroup *cgroup = aging_cgroup(placement, target);
+        HeatState state;
+
+        *ret_reason = "";
+        if (!cgroup)
+                return MAPPING_PLACING; /* not gathered yet */
+        if (cgroup->reason[0] != '\0') {
+                *ret_reason = cgroup->reason;
+                return MAPPING_FAILED;
+        }
+
+        heat_state(placement->heat, cgroup->cgroup, &state);
+        *ret_reason = state.reason;
+        return state.error >= 0              ? MAPPING_PLACED
+               : state.error == -EINPROGRESS ? MAPPING_PLACING
+                                             : MAPPING_FAILED;
+}

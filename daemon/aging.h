@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#pragma once
+
+/* What ColdAfter= asks for, gathered from all processes under such policies and handed to what serves
+ * it: DAMON (heat.h). The kernel tells memory apart by the cgroup that it is charged to, so a policy
+ * can only be served where all of such a cgroup is under it. */
+
+#include <systemd/sd-event.h>
+
+#include "daemon/target.h"
+
+typedef struct Aging Aging;
+typedef struct AgingCgroup AgingCgroup;
+typedef struct Placement Placement;
+
+/* A cgroup that memory is charged to, and the policy that is for it. */
+struct AgingCgroup {
+        char *cgroup;
+        const Rule *rule; /* valid until the next placement_set_rules() */
+        NodeSet cold;
+        NodeSet hot;        /* empty without HotTier= */
+        const char *reason; /* why it cannot be served, static; "": it can, as far as we know */
+};
+
+/* One, owned by the Placement. */
+struct Aging {
+        sd_event_source *timer;
+        AgingCgroup *cgroups; /* by name */
+        size_t n_cgroups;
+};
+
+/* Gathers anew, soon: something has changed. */
+void aging_due(Placement *placement);
+
+/* How it stands with the memory of a process whose policy has ColdAfter=. @ret_reason: "" or a sentence,
+ * valid until the event loop runs again. */
+MappingState aging_state(const Placement *placement, const Target *target, const char **ret_reason);
+
+/* The cgroup that its memory is charged to, if it is under ColdAfter=; else NULL. */
+const AgingCgroup *aging_cgroup(const Placement *placement, const Target *target);
+
+/* No policy is in force any more; until they are gathered anew nothing is known. */
+void aging_forget(Placement *placement);
+
+void aging_deinit(Aging *aging);
