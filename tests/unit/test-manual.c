@@ -162,6 +162,7 @@ Test(manual, the_examples_are_policies)
                 "examples/50-vm-clones.conf.example",
                 "examples/60-jvm.conf.example",
                 "examples/70-redis.conf.example",
+                "examples/80-batch.conf.example",
         };
 
         for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
