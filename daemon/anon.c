@@ -291,6 +291,7 @@ bool anon_proceed(Placement *placement, Target *target)
         const TargetThread *thread;
         InjectRequest request = {
                 .call = INJECT_CALL_SET_MEMPOLICY,
+                .first = target->anon_intent.first,
                 .pause_max_ns = anon->pause_max_ns,
                 .target = {
                         .pid = target->pid,

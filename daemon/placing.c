@@ -279,6 +279,7 @@ static int apply_begin(Placement *placement, Target *target, const TargetMapping
         const TargetMapping *last = first, *end = target->mappings + target->n_mappings;
         InjectRequest request = {
                 .strict = target->intent.strict,
+                .first = target->intent.first,
                 .pause_max_ns = limits_pause_max_ns(&target->rule->limits),
                 .target = {
                         .pid = target->pid,

@@ -7,11 +7,14 @@
 static void intent_of(const Tier *tier, const Tiers *tiers, const NodeSet *allowed,
                       const NodeSet *home, Intent *intent)
 {
+        int first;
+
         if (intent->strict)
                 intent->error = tiers_resolve(tiers, tier, &intent->nodes);
         else
                 intent->error = tiers_resolve_near(tiers, tier, allowed, home, &intent->nodes);
-        intent->first = proximity_first(&tiers->proximity, &intent->nodes, home);
+        first = proximity_first(&tiers->proximity, &intent->nodes, home);
+        intent->first = first >= 0 ? (unsigned)first : 0;
         if (allowed) {
                 intent->has_allowed = true;
                 intent->allowed = *allowed;

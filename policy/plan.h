@@ -49,7 +49,7 @@ struct Intent {
         bool move_existing; /* what is elsewhere already, too */
         int error;          /* of resolving the tier: -ENXIO, it has no node */
         NodeSet nodes;      /* where its pages should be; empty: hands off */
-        int first;          /* the nearest of them, where only one can be named; -1: none */
+        unsigned first;     /* the nearest of them, where only one can be named */
         bool has_allowed;   /* its cgroup has a cpuset: */
         NodeSet allowed;
 };

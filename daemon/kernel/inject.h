@@ -20,7 +20,7 @@ typedef struct InjectRequest InjectRequest;
 typedef struct InjectOutcome InjectOutcome;
 
 /* Changes whenever one of the structs does; an injector of another version refuses. */
-#define INJECT_VERSION 2u
+#define INJECT_VERSION 3u
 
 /* A target that does not stop within this long is let go: it sleeps uninterruptibly. */
 #define INJECT_STOP_MAX_NS UINT64_C(20000000)
@@ -77,10 +77,13 @@ struct InjectTarget {
 
 /* What to do there. */
 struct InjectRequest {
-        uint32_t version;      /* INJECT_VERSION */
-        uint32_t call;         /* InjectCall */
-        uint32_t strict;       /* 1: bind. 0: prefer */
-        uint32_t insist;       /* for a named thread: see inject_call() */
+        uint32_t version;  /* INJECT_VERSION */
+        uint32_t call;     /* InjectCall */
+        uint32_t strict;   /* 1: bind. 0: prefer */
+        uint32_t insist;   /* for a named thread: see inject_call() */
+        uint32_t first;    /* of several .nodes, the one where only one can be named; one that is
+                                  none of them: the lowest */
+        uint32_t reserved; /* 0 */
         uint64_t pause_max_ns; /* longest stop of the target that is acceptable */
         InjectTarget target;
         NodeSet nodes; /* empty: back to the default policy */
@@ -88,7 +91,7 @@ struct InjectRequest {
 
 /* Bits of InjectOutcome.flags. */
 #define INJECT_FLAG_HELD       1u /* see inject_call() */
-#define INJECT_FLAG_FIRST_NODE 2u /* the policy has only the first of .nodes */
+#define INJECT_FLAG_FIRST_NODE 2u /* the policy has only one of .nodes, .first */
 #define INJECT_FLAG_CURED      4u /* a wait that our stop made fail with EINTR was restarted */
 
 struct InjectOutcome {
@@ -103,11 +106,12 @@ struct InjectOutcome {
 };
 
 static_assert(sizeof(InjectTarget) == 64, "no padding");
-static_assert(sizeof(InjectRequest) == 24 + 64 + NODESET_MAX / 8, "no padding");
+static_assert(sizeof(InjectRequest) == 32 + 64 + NODESET_MAX / 8, "no padding");
 static_assert(sizeof(InjectOutcome) == 40, "no padding");
 
 /* Makes the range, or the thread, prefer the nodes (PREFERRED, PREFERRED_MANY) or, when strict, bind to
- * them. Always fills @ret_outcome.
+ * them. Where the kernel has no PREFERRED_MANY, or the vdso no such mask, it prefers .first. Always
+ * fills @ret_outcome.
  *
  * A named thread is refused with -EAGAIN at INJECT_STEP_THREAD while it cannot be stopped safely. That
  * includes a call that a stop cuts short (a write() comes back with less), unless .insist is 1: one may

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "daemon/kernel/feature.h"
 #include "daemon/kernel/injectarch.h"
 #include "daemon/kernel/process.h"
 #include "daemon/kernel/thread.h"
@@ -53,7 +54,7 @@ static int check_request(const InjectRequest *request)
 
         if (request->version != INJECT_VERSION)
                 return -EPROTO;
-        if (target->pid <= 0 || request->insist > 1)
+        if (target->pid <= 0 || request->insist > 1 || request->reserved != 0)
                 return -EINVAL;
 
         switch (request->call) {
@@ -90,32 +91,42 @@ static int find_process(Injection *injection)
         return r < 0 ? r : injection_check_process(injection);
 }
 
-/* Mode and node mask. Several nodes if the vdso happens to have such a mask, else the first. */
+static int choose_mask(Injection *injection, int mode, const NodeSet *nodes)
+{
+        const Vdso *vdso = &injection->vdso;
+
+        injection->mode = mode;
+        return vdso_find_nodes(vdso->image, vdso->size, nodes, &injection->nodes_offset,
+                               &injection->maxnode);
+}
+
+/* Mode and node mask. Several nodes if the kernel has a policy for them and the vdso happens to have
+ * such a mask, else one. */
 static int choose_nodes(Injection *injection)
 {
-        const NodeSet *nodes = &injection->request->nodes;
-        const Vdso *vdso = &injection->vdso;
-        NodeSet first = {};
-        int r;
+        const InjectRequest *request = injection->request;
+        const NodeSet *nodes = &request->nodes;
+        NodeSet one = {};
+        int r = -ENOENT;
 
         injection->mode = MPOL_DEFAULT;
         if (nodeset_is_empty(nodes))
                 return 0;
-
-        injection->mode = injection->request->strict ? MPOL_BIND
-                          : nodeset_count(nodes) > 1 ? MPOL_PREFERRED_MANY
-                                                     : MPOL_PREFERRED;
-        r = vdso_find_nodes(vdso->image, vdso->size, nodes, &injection->nodes_offset,
-                            &injection->maxnode);
         /* To bind to fewer nodes than was asked for would run out of memory where it need not. */
-        if (r != -ENOENT || nodeset_count(nodes) == 1 || injection->request->strict)
+        if (request->strict)
+                return choose_mask(injection, MPOL_BIND, nodes);
+        if (nodeset_count(nodes) == 1)
+                return choose_mask(injection, MPOL_PREFERRED, nodes);
+
+        if (feature_probe(FEATURE_PREFERRED_MANY, -1, -1) != -EOPNOTSUPP)
+                r = choose_mask(injection, MPOL_PREFERRED_MANY, nodes);
+        if (r != -ENOENT)
                 return r;
 
-        nodeset_add(&first, (unsigned)nodeset_next(nodes, 0));
-        injection->mode = MPOL_PREFERRED;
+        nodeset_add(&one, nodeset_has(nodes, request->first) ? request->first
+                                                             : (unsigned)nodeset_next(nodes, 0));
         injection->outcome.flags |= INJECT_FLAG_FIRST_NODE;
-        return vdso_find_nodes(vdso->image, vdso->size, &first, &injection->nodes_offset,
-                               &injection->maxnode);
+        return choose_mask(injection, MPOL_PREFERRED, &one);
 }
 
 /* The one that was named, or any. */

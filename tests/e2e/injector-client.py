@@ -15,7 +15,7 @@ import struct
 import sys
 
 SOCKET = "/run/daxtierd/injector"
-VERSION = 2
+VERSION = 3
 NODES_MAX = 1024
 
 
@@ -32,7 +32,7 @@ def mapping_of(pid, address):
 
 
 MBIND, SET_MEMPOLICY = range(2)
-FORMAT = "=IIIIQiIIiQQQQQQ"
+FORMAT = "=IIIIIIQiIIiQQQQQQ"
 
 
 def start_time(pid):
@@ -44,7 +44,7 @@ def message_of(call, pid, thread, place, nodes):
     """An InjectRequest. Place is start, end, offset, major, minor and inode of a mapping."""
     start, end, offset, major, minor, inode = place
     mask = sum(1 << node for node in nodes).to_bytes(NODES_MAX // 8, "little")
-    return struct.pack(FORMAT, VERSION, call, 0, 0, 10**9, pid, major, minor, thread, start_time(pid),
+    return struct.pack(FORMAT, VERSION, call, 0, 0, 0, 0, 10**9, pid, major, minor, thread, start_time(pid),
                        inode, start, offset, start, end) + mask
 
 

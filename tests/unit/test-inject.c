@@ -84,6 +84,31 @@ ParameterizedTest(Wait *wait, inject, a_wait_ends_in_time)
                 cr_skip_test("the machine is too slow for %s", wait->mode);
 }
 
+/* No vdso has a mask of 1024 bits with these three. */
+Test(inject, of_nodes_that_cannot_be_named_together_the_first_is_preferred)
+{
+        Target target = target_new("pause");
+        InjectRequest request = target_request(&target);
+        InjectOutcome outcome;
+
+        nodeset_add(&request.nodes, 5);
+        nodeset_add(&request.nodes, NODESET_MAX - 1);
+        target_await_state(&target, "S");
+        outcome = inject_until_done(&request);
+        assert_done(outcome);
+        cr_assert(outcome.flags & INJECT_FLAG_FIRST_NODE);
+        cr_assert_eq(target_policy(&target), VMA_POLICY_PREFERRED, "the lowest, node 0");
+
+        if (access("/sys/devices/system/node/node5", F_OK) == 0)
+                cr_skip_test("this machine has a node 5");
+        request.first = 5;
+        outcome = inject_until_done(&request);
+        cr_assert_eq(outcome.error, 0);
+        cr_assert(outcome.flags & INJECT_FLAG_FIRST_NODE);
+        cr_assert_eq(outcome.result, -EINVAL, "node 5 alone, which is not there");
+        cr_assert_eq(target_end(&target), 0);
+}
+
 Test(inject, cures_what_the_stop_alone_would_break)
 {
         static const char *const modes[] = { "epoll", "sigwait", "semop", "accept-timeout" };
