@@ -8,8 +8,8 @@
 # "# plot NAME SECONDS SHARE SECONDS SHARE …", the share of all that took no longer.
 
 cd ../e2e
-# shellcheck source=tests/e2e/policy-lib.sh
-source ./policy-lib.sh
+# shellcheck source=tests/e2e/anon-lib.sh
+source ./anon-lib.sh
 cd ../bench
 
 readonly PROGRAM=$WORK/program
@@ -19,7 +19,7 @@ readonly BENCH_FILE=$PMEM/bench BENCH_LARGE=$PMEM/bench-large SLICE=/daxtest/ben
 # bench_start: the service at work, with a device online and a policy. The checks of a stop take up to
 # 10 ms under emulation, where a PauseMax= of 1 ms would refuse many.
 bench_start() {
-        [[ -x $PROGRAM ]] || gcc -O2 -static -pthread -o "$PROGRAM" program.c policy-writer.c policy-timer.c
+        [[ -x $PROGRAM ]] || gcc -O2 -static -pthread -o "$PROGRAM" program.c policy-writer.c policy-anon.c policy-timer.c
         [[ -e $BENCH_FILE ]] || "$PROGRAM" make "$BENCH_FILE" 4096
         echo "+memory +cpuset" >"$CGROUPS/cgroup.subtree_control"
         cgroup_make "$SLICE"
@@ -93,6 +93,21 @@ metric_plot() {
 # usage UNIT: what all its processes took of the processors so far, in us.
 usage() {
         awk '$1 == "usage_usec" { print $2 }' "$CGROUPS/system.slice/$1.service/cpu.stat"
+}
+
+# rest SECONDS: sets idle_ms to what the service took of a processor in so many seconds, for a minute;
+# looks to how many processes it looked at.
+# shellcheck disable=SC2034 # used by those who source this
+rest() {
+        local before after looks_before
+        metrics_take
+        looks_before=$(metric daxtier_scans_total)
+        before=$(usage daxtierd)
+        sleep "$1"
+        after=$(usage daxtierd)
+        metrics_take
+        looks=$(($(metric daxtier_scans_total) - looks_before))
+        idle_ms=$(((after - before) * 60 / $1 / 1000))
 }
 
 # resident UNIT: of its main process, in KiB.

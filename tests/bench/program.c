@@ -159,9 +159,10 @@ void times_write(const char *path, const uint64_t *times, size_t n)
 }
 
 static const Program programs[] = {
-        { "make", 2, run_make },       { "once", 2, run_once },   { "churn", 1, run_churn },
-        { "writers", 4, run_writers }, { "crowd", 3, run_crowd }, { "await", 4, run_await },
-        { "poll", 4, run_poll },       { "stop", 4, run_stop },   { "maps", 2, run_maps },
+        { "make", 2, run_make },       { "once", 2, run_once },     { "churn", 1, run_churn },
+        { "writers", 4, run_writers }, { "crowd", 3, run_crowd },   { "await", 4, run_await },
+        { "poll", 4, run_poll },       { "stop", 4, run_stop },     { "maps", 2, run_maps },
+        { "heap", 2, run_heap },       { "pieces", 2, run_pieces },
 };
 
 int main(int argc, char **argv)

@@ -77,6 +77,10 @@ void run_churn(char **arguments);
 void run_writers(char **arguments);
 void run_crowd(char **arguments);
 
+/* policy-anon.c: those with memory of their own. */
+void run_heap(char **arguments);
+void run_pieces(char **arguments);
+
 /* policy-timer.c: those that take times. */
 void run_await(char **arguments);
 void run_poll(char **arguments);

@@ -54,6 +54,20 @@ told; *max* is without one: what this machine can do.''',
 nothing to watch. *event-ignored* is the service's processor time for a mapping that is heard of and is
 none of its business; the baseline is what the `mmap()` and `munmap()` take that make it.''',
      ('crowd-', 'idle-', 'event-', 'map-cost-')),
+    ('Anonymous memory, from the first page on',
+     '''Under `[Anon] Tier=cheap`. A program starts, maps 256 MiB and writes to it at once: *at once*, *ever*
+and *at the end* as above. *map* is a program that maps, touches and unmaps a page 10,000 times a second, if
+it can: what one takes of its processor, how many it made, the calls that were made in it, and the service's
+processor time for each. *idle* is the service while a program has a large heap and does nothing. The
+baseline is the same without a policy; of *map-calls* the mappings.''',
+     ('anon-started', 'anon-map', 'anon-idle')),
+    ("Redis' fork",
+     '''Debian's Redis with 400 MB of data saves them in a fork (`BGSAVE`) while clients write. *rdb-last-cow-size*
+is Redis' own count of what the fork had to itself; *copied* by how much its cgroup's anonymous memory grew
+meanwhile, at most; *after* is all of it once the save is over, and *listed* what `daxtier list` says of the
+server then. The baseline is the same without a policy; of *listed-cheap* what the cgroup has. A digest of all keys
+and values that is not as before would be wrong.''',
+     ('anon-redis',)),
     ('The library and the shim',
      'Held against the same by hand.',
      ('',)),

@@ -10,7 +10,8 @@
 set -euo pipefail
 
 cd "$(dirname "$(readlink -f "$0")")"
-parts=(fault-cost preload-cost policy-miss policy-latency policy-move anon-mover policy-idle policy-harm)
+parts=(fault-cost preload-cost policy-miss policy-latency policy-move policy-idle policy-harm
+    anon-place anon-mover anon-redis)
 failed=0
 
 if [[ ${1:-} == --plot ]]; then

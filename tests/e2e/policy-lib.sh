@@ -29,7 +29,7 @@ mkdir -p "$POLICIES" "$WORK"
 # targets_build: once in a boot.
 targets_build() {
         [[ ! -x $TARGET_STATIC ]] || return 0
-        local part jobs=() parts=(target target-wait target-many target-other)
+        local part jobs=() parts=(target target-anon target-wait target-many target-other)
         for part in "${parts[@]}"; do
                 gcc -pthread -c -o "$WORK/$part.o" "target/$part.c" &
                 jobs+=($!)

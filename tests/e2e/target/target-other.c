@@ -95,5 +95,7 @@ int other_main(int argc, char **argv)
                 return trace(argv[2]);
         if (argc == 3 && strcmp(argv[1], "fill") == 0)
                 return fill(argv[2]);
+        if (argc == 4 && strcmp(argv[1], "fresh") == 0)
+                return fresh_main(argv[2], argv[3]);
         return 2;
 }

@@ -235,12 +235,13 @@ static void command_exec(const char *argument)
         expect(false);
 }
 
-/* From now on mbind() is deadly. */
+/* From now on mbind() and set_mempolicy() are deadly. */
 static void command_seccomp(const char *argument)
 {
         struct sock_filter filter[] = {
                 BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mbind, 0, 1),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mbind, 1, 0),
+                BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_set_mempolicy, 0, 1),
                 BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
                 BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
         };
@@ -264,7 +265,10 @@ static const Command commands[] = {
         { "unshare", command_unshare }, { "exec", command_exec },   { "seccomp", command_seccomp },
         { "open", command_open },       { "wait", command_wait },   { "threads", command_threads },
         { "join", command_join },       { "many", command_many },   { "churn", command_churn },
-        { "tree", command_tree },       { "exit", command_exit },
+        { "tree", command_tree },       { "exit", command_exit },   { "grow", command_grow },
+        { "right", command_right },     { "fresh", command_fresh }, { "workers", command_workers },
+        { "each", command_each },       { "rest", command_rest },   { "family", command_family },
+        { "prefer", command_prefer },   { "spin", command_spin },
 };
 
 static void obey(const char *line)

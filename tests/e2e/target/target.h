@@ -72,5 +72,17 @@ void command_many(const char *argument);
 void command_churn(const char *argument);
 void command_tree(const char *argument);
 
+/* target-anon.c */
+void command_grow(const char *argument);
+void command_right(const char *argument);
+void command_fresh(const char *argument);
+void command_workers(const char *argument);
+void command_each(const char *argument);
+void command_rest(const char *argument);
+void command_family(const char *argument);
+void command_prefer(const char *argument);
+void command_spin(const char *argument);
+int fresh_main(const char *argument, const char *fd);
+
 /* target-other.c: what is no target itself. Returns the exit status; 2: not one of these. */
 int other_main(int argc, char **argv);
