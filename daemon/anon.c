@@ -10,6 +10,9 @@
 #include "daemon/placement.h"
 #include "policy/macro.h"
 
+/* How it stands with ColdAfter= is asked again while it is being begun with. */
+#define AGE_AGAIN_USEC UINT64_C(1000000)
+
 static void anon_set_state(Placement *placement, Target *target, MappingState state,
                            const char *reason)
 {
@@ -71,6 +74,8 @@ static void age_plan(Placement *placement, Target *target)
         MappingState state;
 
         state = aging_state(placement, target, &reason);
+        if (state == MAPPING_PLACING)
+                placement_due(placement, target, AGE_AGAIN_USEC);
         snprintf(anon->age_reason, sizeof(anon->age_reason), "%s", reason);
         anon_set_state(placement, target, state, anon->age_reason);
 }
