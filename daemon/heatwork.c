@@ -14,6 +14,9 @@
 /* Memory that comes or goes is noticed so late at the latest. */
 #define REGIONS_USEC UINT64_C(60000000)
 
+/* How often it is looked what has become hot again, while something becomes cold. */
+#define HOT_ROUNDS 4u
+
 /* A node with less is left if another one has more. */
 #define ROOM_BYTES (UINT64_C(64) << 20)
 
@@ -166,8 +169,8 @@ static void sweeps_init(const HeatWorld *world, HeatWork *work)
                         continue;
                 heat_sources(world, wish, slot->hot, &sources);
                 sweep_init(&times, regions_bytes(work, &sources),
-                           slot->hot ? 0 : wish->cold_after_usec, wish->rate, n_sweeps,
-                           &slot->sweep);
+                           slot->hot ? wish->cold_after_usec / HOT_ROUNDS : wish->cold_after_usec,
+                           wish->rate, n_sweeps, &slot->sweep);
                 if (!slot->fresh && same && quota <= slot->sweep.quota_max)
                         slot->sweep.quota = quota;
                 work->debts[slot->wish].rate = wish->rate;

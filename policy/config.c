@@ -31,6 +31,20 @@ static int parse_reconcile(const char *value, const IniPlace *place, void *membe
         return 0;
 }
 
+static int parse_damon(const char *value, const IniPlace *place, void *member)
+{
+        bool *take = member;
+
+        if (strcmp(value, "take") == 0)
+                *take = true;
+        else if (strcmp(value, "leave") == 0)
+                *take = false;
+        else
+                return -EINVAL;
+
+        return 0;
+}
+
 static int parse_zone(const char *value, const IniPlace *place, void *member)
 {
         Zone *zone = member;
@@ -138,6 +152,7 @@ int device_name_parse(const char *text, char **ret_name)
 static const IniKey daemon_keys[] = {
         { "ReconcileSec", "30s", false, parse_reconcile, offsetof(Config, reconcile_usec),
           "a time of at least 1s, such as 30s or 1min 30s" },
+        { "Damon", "leave", false, parse_damon, offsetof(Config, damon_take), "take or leave" },
 };
 
 static const IniKey device_keys[] = {

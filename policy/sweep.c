@@ -3,12 +3,12 @@
 
 #define USEC_PER_SEC UINT64_C(1000000)
 
-/* A round takes so many samples, so that its steps are small; but rounds that are long need no more steps,
- * each of which costs a little. */
-#define SAMPLES_PER_ROUND     32u
-#define SAMPLE_USEC_MIN       UINT64_C(50000)
-#define SAMPLE_USEC_MAX       UINT64_C(250000)
-#define SAMPLES_PER_AGGREGATE 4u
+/* A round takes so many samples at least: each makes some pages look as if they had not been used. Long
+ * ones take more, so that what moves at once is little. */
+#define SAMPLES_PER_ROUND     8u
+#define SAMPLE_USEC_MIN       UINT64_C(100000)
+#define SAMPLE_USEC_MAX       UINT64_C(500000)
+#define SAMPLES_PER_AGGREGATE 2u
 
 /* Looking at a page that is not the cgroup's takes some 30 ns: together at most 3 % of a processor. */
 #define LOOK_BYTES_PER_SEC (UINT64_C(4) << 30)

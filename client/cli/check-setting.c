@@ -8,6 +8,7 @@
 
 #include "daemon/kernel/attr.h"
 #include "daemon/kernel/damon.h"
+#include "daemon/kernel/damonlist.h"
 #include "daemon/kernel/memblock.h"
 #include "policy/macro.h"
 
@@ -86,7 +87,7 @@ static int probe_kdamonds(const Patient *patient, Findings *findings)
         uint64_t n_kdamonds;
         int r = attr_read_u64(patient->sys_fd, DAMON_KDAMONDS "/nr_kdamonds", &n_kdamonds);
 
-        if (r == -ENOENT)
+        if (r == -ENOENT || (r >= 0 && damon_is_ours(patient->sys_fd)))
                 return 0;
         if (r < 0)
                 return r;
@@ -99,9 +100,8 @@ static int probe_kdamonds(const Patient *patient, Findings *findings)
                         continue;
                 snprintf(mend, sizeof(mend), "echo off >/sys/%s", path);
                 r = findings_add(findings, VERDICT_WARN, mend,
-                                 "DAMON is busy: somebody runs kdamond %u, so daxtierd can use "
-                                 "DAMON neither for ColdAfter= nor to move copies that exist "
-                                 "already",
+                                 "DAMON is busy: somebody runs kdamond %u, so daxtierd cannot use "
+                                 "DAMON for ColdAfter=, nor to move copies that exist already",
                                  i);
                 if (r < 0)
                         return r;
@@ -123,9 +123,10 @@ int probe_damon(const Check *check, const Patient *patient, Findings *findings)
                         continue;
                 snprintf(mend, sizeof(mend), "echo N >/sys/%s", path);
                 r = findings_add(findings, VERDICT_WARN, mend,
-                                 "DAMON is busy: %s is enabled, so daxtierd can use DAMON neither "
-                                 "for ColdAfter= nor to move copies that exist already",
-                                 modules[i]);
+                                 "DAMON is busy: %s is enabled, so daxtierd cannot use DAMON for "
+                                 "ColdAfter=, nor to move copies that exist already%s",
+                                 modules[i],
+                                 i == 0 ? "; [Daemon] Damon=take switches it off when needed" : "");
                 if (r < 0)
                         return r;
         }

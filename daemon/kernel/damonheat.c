@@ -13,14 +13,10 @@
 #include "daemon/kernel/memblock.h"
 #include "policy/macro.h"
 
-/* DAMON isolates the pages of a region together: small ones are short waits. But each is sampled. */
-#define REGION_BYTES  (UINT64_C(4) << 20)
-#define N_REGIONS_MIN UINT64_C(10) /* the kernel insists on three */
-#define N_REGIONS_MAX UINT64_C(1000)
-
-/* So many samples of an aggregation must find a region in use before what is young in it is hot: one look
- * at each page, by a backup, does not bring it back. */
-#define HOT_ACCESSES 2u
+/* As few regions as there can be. DAMON looks at a page of each at every sample, and makes it old for that:
+ * with many regions, and huge pages, it would soon have made all of them old that we want to know of
+ * whether they were used. What is moved together is bounded by the quota. The kernel insists on three. */
+#define N_REGIONS_MIN ((size_t)3)
 
 /* The filters of a scheme that are not about addresses: cgroup, anonymous, young. */
 #define N_PAGE_FILTERS 3u
@@ -95,13 +91,8 @@ int damon_regions_read(int sys_fd, const NodeSet *nodes, DamonRegion **ret_regio
 
 static int write_monitoring(int context_fd, const DamonHeat *heat)
 {
-        uint64_t bytes = 0, n;
+        uint64_t n = heat->n_regions > N_REGIONS_MIN ? heat->n_regions : N_REGIONS_MIN;
         int r;
-
-        for (size_t i = 0; i < heat->n_regions; i++)
-                bytes += heat->regions[i].end - heat->regions[i].start;
-        n = bytes / REGION_BYTES;
-        n = n < N_REGIONS_MIN ? N_REGIONS_MIN : n > N_REGIONS_MAX ? N_REGIONS_MAX : n;
 
         r = attr_write(context_fd, "operations", "paddr");
         if (r >= 0)
@@ -110,7 +101,7 @@ static int write_monitoring(int context_fd, const DamonHeat *heat)
         if (r >= 0)
                 r = write_u64(context_fd, "monitoring_attrs/intervals/aggr_us",
                               heat->aggregate_usec);
-        /* The least number is what bounds their size. Never less than the least, in between too. */
+        /* Never less than the least, in between too. */
         if (r >= 0)
                 r = write_u64(context_fd, "monitoring_attrs/nr_regions/min", N_REGIONS_MIN);
         if (r >= 0)
@@ -248,8 +239,7 @@ static int write_pattern(int scheme_fd, const DamonScheme *scheme)
         r = scheme->memory_cgroup ? write_range(scheme_fd, "sz", 0, UINT64_MAX)
                                   : write_range(scheme_fd, "sz", 1, 1);
         if (r >= 0)
-                r = write_range(scheme_fd, "nr_accesses", scheme->hot ? HOT_ACCESSES : 0,
-                                UINT32_MAX);
+                r = write_range(scheme_fd, "nr_accesses", 0, UINT32_MAX);
         if (r >= 0)
                 r = write_range(scheme_fd, "age", 0, UINT32_MAX);
         return r;

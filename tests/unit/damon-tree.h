@@ -66,7 +66,7 @@ static const char *const damon_files[] = {
 
 static inline void put(const Scratch *sys, const char *name, const char *text)
 {
-        char path[128];
+        char path[512];
 
         snprintf(path, sizeof(path), "%s", name);
         for (char *slash = strchr(path, '/'); slash; slash = strchr(slash + 1, '/')) {

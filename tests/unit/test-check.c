@@ -182,6 +182,21 @@ Test(check, damon_is_busy_by_a_module_or_by_a_running_kdamond)
         assert_finds(&paper, "damon-busy", VERDICT_WARN, "kdamonds/1/state");
         put(&paper, "sys/kernel/mm/damon/admin/kdamonds/1/state", "off\n");
         assert_finds(&paper, "damon-busy", VERDICT_OK, NULL);
+
+        /* Our own bear a mark. */
+        put(&paper, "sys/kernel/mm/damon/admin/kdamonds/0/state", "on\n");
+        assert_finds(&paper, "damon-busy", VERDICT_WARN, "kdamonds/0/state");
+        for (unsigned i = 0; i < 2; i++) {
+                char path[128];
+
+                snprintf(
+                        path, sizeof(path),
+                        "sys/kernel/mm/damon/admin/kdamonds/%u/contexts/0/monitoring_attrs/intervals/"
+                        "update_us",
+                        i);
+                put(&paper, path, "60000011\n");
+        }
+        assert_finds(&paper, "damon-busy", VERDICT_OK, NULL);
 }
 
 static void put_mount(const Paper *paper, const char *options)

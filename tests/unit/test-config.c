@@ -12,6 +12,7 @@
 static const char example[] =
         "[Daemon]\n"
         "ReconcileSec=30s            # slow safety net; events do the work\n"
+        "Damon=leave                 # take | leave\n"
         "[Device dax1.0]             # or uuid:…, path:…; nothing not named here is touched\n"
         "Online=yes                  # bind to kmem and online\n"
         "Zone=movable                # movable | normal\n"
@@ -75,11 +76,12 @@ Test(config, reads_every_key)
 
         config_init(&config);
         assert_merges(&config, "a.conf",
-                      "[Daemon]\nReconcileSec=1min 30s\n"
+                      "[Daemon]\nReconcileSec=1min 30s\nDamon=take\n"
                       "[Device dax0.1]\nOnline=off\nZone=normal\nOfflineOnStop=true\n"
                       "[Tier cheap]\nNodes=2-3\n"
                       "[Tier fast]\nNodes=0,1\n");
         cr_expect_eq(config.reconcile_usec, 90 * SECOND);
+        cr_expect(config.damon_take);
         cr_expect_not(config.devices[0].online);
         cr_expect_eq(config.devices[0].zone, ZONE_NORMAL);
         cr_expect(config.devices[0].offline_on_stop);
@@ -310,7 +312,7 @@ Test(config, reads_a_byte_order_mark_and_a_last_line_without_newline)
 Test(config, stops_at_the_first_error)
 {
         expect_error("[Daemon]\nFoo=1\nBar=2\n[Nonsense]\n", 2,
-                     "unknown key Foo= in [Daemon]; did you mean ReconcileSec=?");
+                     "unknown key Foo= in [Daemon]; did you mean Damon=?");
 }
 
 Test(config, a_node_in_both_tiers_is_an_error_of_the_whole)

@@ -36,6 +36,7 @@ static size_t n_pages;
 /* What the reader reads, and a rest after each MiB of it. */
 static _Atomic size_t hot_from, hot_to;
 static _Atomic uint64_t rest_ns = 1000000;
+static _Atomic uint64_t n_rounds;
 
 static Seen *seen;
 static size_t stride;
@@ -75,6 +76,7 @@ static void *reader(void *unused)
                         if (page % MIB_PAGES == MIB_PAGES - 1 && rest_ns > 0)
                                 rest(rest_ns);
                 }
+                n_rounds++;
         }
         return unused;
 }
@@ -128,7 +130,8 @@ static void start(void *(*run)(void *))
 static void command_map(const char *argument)
 {
         n_pages = strtoul(argument, NULL, 10) * MIB_PAGES;
-        words = mmap(NULL, n_pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        words = mmap(NULL, n_pages * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+                     0);
         if (words == MAP_FAILED)
                 die("mmap");
         if (strstr(argument, "small"))
@@ -149,6 +152,13 @@ static void command_hot(const char *argument)
         hot_from = from * MIB_PAGES;
         hot_to = to * MIB_PAGES;
         printf("hot\n");
+}
+
+/* rounds: answers how often all that is hot was read so far. */
+static void command_rounds(const char *unused)
+{
+        (void)unused;
+        printf("rounds %llu\n", (unsigned long long)n_rounds);
 }
 
 /* rest US */
@@ -223,9 +233,10 @@ int main(void)
                 const char *name;
                 void (*run)(const char *argument);
         } commands[] = {
-                { "map", command_map },     { "hot", command_hot },     { "rest", command_rest },
-                { "count", command_count }, { "watch", command_watch }, { "moves", command_moves },
-                { "check", command_check },
+                { "map", command_map },     { "hot", command_hot },
+                { "rest", command_rest },   { "count", command_count },
+                { "watch", command_watch }, { "moves", command_moves },
+                { "check", command_check }, { "rounds", command_rounds },
         };
         char line[128];
 
