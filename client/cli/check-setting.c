@@ -7,7 +7,6 @@
 #include <stdio.h>
 
 #include "daemon/kernel/attr.h"
-#include "daemon/kernel/damon.h"
 #include "daemon/kernel/damonlist.h"
 #include "daemon/kernel/memblock.h"
 #include "policy/macro.h"
