@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "daemon/kernel/damon.h"
 #include "daemon/kernel/engine.h"
 #include "daemon/kernel/reclaim.h"
 #include "policy/macro.h"
@@ -66,17 +67,20 @@ int probe_relocation(const Check *check, const Patient *patient, Findings *findi
 /* Reclaim demotes to lower memory tiers only, which the kernel makes of what the firmware states. */
 static int demotion_judge(const Patient *patient, EngineState *state)
 {
-        const Tiers *tiers = &patient->host->topology.tiers;
+        const NodeSet *fast = &patient->host->topology.tiers.fast,
+                      *cheap = &patient->host->topology.tiers.cheap;
         bool goes = true;
-        int r;
 
-        if (!state->available || nodeset_is_empty(&tiers->cheap) || nodeset_is_empty(&tiers->fast))
+        if (!state->available)
                 return 0;
 
-        r = reclaim_goes_to(patient->sys_fd, (unsigned)nodeset_next(&tiers->fast, 0), &tiers->cheap,
-                            &goes);
-        if (r < 0)
-                return r;
+        for (int n = nodeset_next(fast, 0); goes && n >= 0;
+             n = nodeset_next(fast, (unsigned)n + 1)) {
+                int r = reclaim_goes_to(patient->sys_fd, (unsigned)n, cheap, &goes);
+
+                if (r < 0)
+                        return r;
+        }
         if (!goes) {
                 state->available = false;
                 strcpy(state->reason, "the kernel has the cheap nodes in no lower memory tier than "
@@ -90,20 +94,25 @@ int probe_cold(const Check *check, const Patient *patient, Findings *findings)
         EngineState states[RELOCATE_ENGINES];
         const EngineState *damon = &states[RELOCATE_DAMON_PADDR];
         EngineState *reclaim = &states[RELOCATE_RECLAIM];
+        char holder[160];
         int r;
 
         if (!engines_read(patient, states))
                 return unknown_add(findings, "serves ColdAfter=");
         if (damon->available)
                 return findings_add(findings, VERDICT_OK, NULL, "ColdAfter= is served by DAMON");
+        if (damon_is_taken(patient->sys_fd, holder, sizeof(holder)))
+                return findings_add(findings, VERDICT_WARN, NULL,
+                                    "ColdAfter= waits for DAMON, which has one user at a time: %s",
+                                    holder);
 
         r = demotion_judge(patient, reclaim);
         if (r < 0)
                 return r;
         if (reclaim->available)
                 return findings_add(findings, VERDICT_WARN, NULL,
-                                    "ColdAfter= is only served by reclaim, of whole cgroups and "
-                                    "coarsely, not while swap is on, and HotTier= not at all. "
+                                    "ColdAfter= is only served by reclaim: coarsely, of whole "
+                                    "cgroups, not while swap is on, and HotTier= not at all. "
                                     "DAMON: %s",
                                     damon->reason);
         return findings_add(findings, VERDICT_WARN, NULL,

@@ -133,8 +133,9 @@ if [[ -e /sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds ]]; then
         for check in relocation cold-memory; do
                 finds $check warn
                 says $check "somebody else has set up DAMON"
-                says $check "reclaim"
         done
+        says relocation "only reclaim"
+        says cold-memory "waits for DAMON"
         echo 0 >/sys/kernel/mm/damon/admin/kdamonds/nr_kdamonds
 fi
 

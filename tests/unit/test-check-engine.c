@@ -98,6 +98,7 @@ Test(check_engine, who_has_damon_is_named)
         put_reclaim(&paper, "0\n", "2\n");
         put(&paper.sys, "module/damon_stat/parameters/enabled", "Y\n");
         assert_finds(&paper, "relocation", VERDICT_WARN, "damon_stat has DAMON");
+        assert_finds(&paper, "cold-memory", VERDICT_WARN, "waits for DAMON");
         assert_finds(&paper, "cold-memory", VERDICT_WARN, "damon_stat has DAMON");
 
         put(&paper.sys, "module/damon_stat/parameters/enabled", "N\n");
