@@ -26,6 +26,16 @@ CgroupAccount *account_find(const Account *account, const char *cgroup)
         return found;
 }
 
+static const CgroupLimit no_limit = { .max = RULE_UNSET, .poll_usec = UINT64_MAX };
+
+static void limits_lift(CgroupAccount *cgroup)
+{
+        cgroup->cheap = cgroup->fast = no_limit;
+        cgroup->move_rate = RULE_UNSET;
+        cgroup->is_over = false;
+        cgroup->cold = (Cold){ .after_usec = RULE_UNSET };
+}
+
 static CgroupAccount *account_add(Account *account, const char *cgroup)
 {
         CgroupAccount *added = calloc(1, sizeof(*added));
@@ -37,8 +47,7 @@ static CgroupAccount *account_add(Account *account, const char *cgroup)
                 return NULL;
         }
 
-        added->cheap_max = RULE_UNSET;
-        added->poll_usec = UINT64_MAX;
+        limits_lift(added);
         HASH_ADD_KEYPTR(hh, account->cgroups, added->cgroup, strlen(added->cgroup), added);
         if (!added->hh.tbl) {
                 free(added->cgroup);
@@ -48,78 +57,108 @@ static CgroupAccount *account_add(Account *account, const char *cgroup)
         return added;
 }
 
+static void limit_lower(CgroupLimit *limit, uint64_t max)
+{
+        if (max >= limit->max)
+                return;
+
+        limit->max = max;
+        limit->interval_usec = 0;
+        limit->poll_usec = 0;
+}
+
 CgroupAccount *account_cgroup(Account *account, const char *cgroup, const Limits *limits)
 {
         CgroupAccount *found = account_find(account, cgroup);
 
         if (!found)
                 found = account_add(account, cgroup);
-        if (found && limits->cheap_max < found->cheap_max) {
-                found->cheap_max = limits->cheap_max;
-                found->interval_usec = 0;
-                found->poll_usec = 0;
-        }
+        if (!found)
+                return NULL;
+
+        limit_lower(&found->cheap, limits->cheap_max);
+        limit_lower(&found->fast, limits->fast_max);
+        if (limits->move_rate < found->move_rate)
+                found->move_rate = limits->move_rate;
         return found;
 }
 
 void account_rules_changed(Account *account)
 {
         for (CgroupAccount *cgroup = account->cgroups; cgroup; cgroup = cgroup->hh.next) {
-                cgroup->cheap_max = RULE_UNSET;
-                cgroup->exhausted = false;
-                cgroup->poll_usec = UINT64_MAX;
+                limits_lift(cgroup);
+                cgroup->n_demote_failures = 0;
+                cgroup->demote_retry_usec = 0;
+                cgroup->reason[0] = '\0';
         }
 }
 
-static uint64_t poll_interval(const CgroupAccount *cgroup, uint64_t cheap_bytes)
+static uint64_t poll_interval(const CgroupLimit *limit, uint64_t bytes)
 {
-        uint64_t left = cheap_bytes < cgroup->cheap_max ? cgroup->cheap_max - cheap_bytes : 0;
-        uint64_t usec = left / (ACCOUNT_WRITE_SPEED / 1000000u);
-        uint64_t idle = cgroup->interval_usec * 2;
+        uint64_t usec =
+                (bytes < limit->max ? limit->max - bytes : 0) / (ACCOUNT_WRITE_SPEED / 1000000u);
+        uint64_t idle = limit->interval_usec * 2;
 
         if (usec < ACCOUNT_POLL_MIN_USEC)
                 usec = ACCOUNT_POLL_MIN_USEC;
         if (idle > ACCOUNT_POLL_IDLE_USEC)
                 idle = ACCOUNT_POLL_IDLE_USEC;
-        if (cheap_bytes == cgroup->cheap_bytes && usec < idle)
+        if (bytes == limit->bytes && usec < idle)
                 usec = idle;
         return usec < ACCOUNT_POLL_MAX_USEC ? usec : ACCOUNT_POLL_MAX_USEC;
 }
 
-bool cgroup_account_update(CgroupAccount *cgroup, uint64_t cheap_bytes, uint64_t now_usec)
+bool cgroup_limit_update(CgroupLimit *limit, uint64_t bytes, uint64_t now_usec)
 {
-        bool before = cgroup->exhausted;
+        bool before = limit->exhausted;
 
-        if (cgroup->cheap_max == RULE_UNSET) {
-                cgroup->exhausted = false;
-                cgroup->poll_usec = UINT64_MAX;
+        if (limit->max == RULE_UNSET) {
+                limit->exhausted = false;
+                limit->poll_usec = UINT64_MAX;
         } else {
-                if (cheap_bytes >= cgroup->cheap_max)
-                        cgroup->exhausted = true;
-                else if (cheap_bytes < cgroup->cheap_max / 100 * ACCOUNT_AGAIN_PERCENT)
-                        cgroup->exhausted = false;
-                cgroup->interval_usec = poll_interval(cgroup, cheap_bytes);
-                cgroup->poll_usec = now_usec + cgroup->interval_usec;
+                if (bytes >= limit->max)
+                        limit->exhausted = true;
+                else if (bytes < limit->max / 100 * ACCOUNT_AGAIN_PERCENT)
+                        limit->exhausted = false;
+                limit->interval_usec = poll_interval(limit, bytes);
+                limit->poll_usec = now_usec + limit->interval_usec;
         }
-        cgroup->cheap_bytes = cheap_bytes;
-        return cgroup->exhausted != before;
+        limit->bytes = bytes;
+        return limit->exhausted != before;
 }
 
-uint64_t cgroup_account_left(const CgroupAccount *cgroup)
+uint64_t cgroup_limit_left(const CgroupLimit *limit)
 {
-        if (cgroup->cheap_max == RULE_UNSET)
+        if (limit->max == RULE_UNSET)
                 return UINT64_MAX;
-        return cgroup->cheap_bytes < cgroup->cheap_max ? cgroup->cheap_max - cgroup->cheap_bytes
-                                                       : 0;
+        return limit->bytes < limit->max ? limit->max - limit->bytes : 0;
+}
+
+uint64_t cgroup_over_aim(const CgroupAccount *cgroup)
+{
+        return cgroup->fast.max / 100 * ACCOUNT_AIM_PERCENT;
+}
+
+void cgroup_over_update(CgroupAccount *cgroup)
+{
+        const CgroupLimit *fast = &cgroup->fast;
+
+        if (fast->max == RULE_UNSET || fast->bytes <= cgroup_over_aim(cgroup))
+                cgroup->is_over = false;
+        else if (fast->bytes > fast->max)
+                cgroup->is_over = true;
 }
 
 uint64_t account_next_poll(const Account *account)
 {
         uint64_t next = UINT64_MAX;
 
-        for (const CgroupAccount *cgroup = account->cgroups; cgroup; cgroup = cgroup->hh.next)
-                if (cgroup->poll_usec < next)
-                        next = cgroup->poll_usec;
+        for (const CgroupAccount *cgroup = account->cgroups; cgroup; cgroup = cgroup->hh.next) {
+                if (cgroup->cheap.poll_usec < next)
+                        next = cgroup->cheap.poll_usec;
+                if (cgroup->fast.poll_usec < next)
+                        next = cgroup->fast.poll_usec;
+        }
         return next;
 }
 

@@ -51,15 +51,10 @@ static int check_cgroup(Mover *mover, RelocateEngine engine)
         return 0;
 }
 
-/* Everything for which reclaim must not be used, before each batch: swap may have come meanwhile. */
-static int check(Mover *mover, RelocateEngine engine)
+int mover_reclaim_fits(Mover *mover, RelocateEngine engine, unsigned node)
 {
         bool may_swap = true, goes = false;
         int r;
-
-        r = check_cgroup(mover, engine);
-        if (r < 0)
-                return r;
 
         r = reclaim_may_swap(mover->roots->proc_fd, mover->roots->cgroup_fd, mover->memory_cgroup,
                              &may_swap);
@@ -69,8 +64,7 @@ static int check(Mover *mover, RelocateEngine engine)
                         "swap is on, and reclaim could push pages there: swapoff -a, or "
                         "MemorySwapMax=0 for the cgroup");
         if (r >= 0)
-                r = reclaim_goes_to(mover->roots->sys_fd, (unsigned)mover->pages[0].node,
-                                    &mover->request->nodes, &goes);
+                r = reclaim_goes_to(mover->roots->sys_fd, node, &mover->request->nodes, &goes);
         if (r < 0)
                 return mover_refuse(mover, engine, r, "reclaim cannot be used: %s", strerror(-r));
         if (!goes)
@@ -81,7 +75,15 @@ static int check(Mover *mover, RelocateEngine engine)
         return 0;
 }
 
-static int demotion_on(Mover *mover, RelocateEngine engine)
+/* Everything for which reclaim must not be used, before each batch: swap may have come meanwhile. */
+static int check(Mover *mover, RelocateEngine engine)
+{
+        int r = check_cgroup(mover, engine);
+
+        return r < 0 ? r : mover_reclaim_fits(mover, engine, (unsigned)mover->pages[0].node);
+}
+
+int mover_demotion_on(Mover *mover, RelocateEngine engine)
 {
         int r;
 
@@ -179,7 +181,7 @@ int mover_reclaim(Mover *mover, RelocateEngine engine)
 
         r = check(mover, engine);
         if (r >= 0)
-                r = demotion_on(mover, engine);
+                r = mover_demotion_on(mover, engine);
         if (r < 0)
                 return r;
 

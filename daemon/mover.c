@@ -210,6 +210,9 @@ int mover_open(Mover *mover)
 {
         int r;
 
+        if (mover->request->kind != RELOCATE_PROCESS)
+                return find_own_cgroup(mover);
+
         r = open_process(mover);
         if (r >= 0)
                 r = copy_finder_init(mover->process_fd, mover->request->pid, &mover->finder);

@@ -83,11 +83,17 @@ void mover_init(const RelocateRequest *request, const MoverRoots *roots, int res
 /* Turns DAMON off and puts demotion back. Signals stay held back. */
 void mover_deinit(Mover *mover);
 
-/* Finds the process; the memory that it has now is meant, and gone after an exec. */
+/* Finds the process, or the cgroup. The memory that a process has now is meant, and gone after an
+ * exec. */
 int mover_open(Mover *mover);
 
-/* Moves what is to be moved. */
+/* Moves what is to be moved: the memory of the process, or what is coldest of the cgroup's. */
 int mover_run(Mover *mover);
+int mover_demote(Mover *mover);
+
+/* Notes from now on what anonymous memory of the cgroup is accessed; sees how much was not since. */
+int mover_mark(Mover *mover);
+int mover_measure(Mover *mover);
 
 /* What is not of a DAX mapping: finds the ranges, as the process has them now, and moves what is in
  * them, in one pass. -EDQUOT: a limit is reached; -EOPNOTSUPP: move_pages() is not to be used. */
@@ -124,6 +130,11 @@ int mover_settle(Mover *mover, RelocateEngine engine, size_t first, size_t n, si
  * front, *ret_n of them, and finds that cgroup; *ret_path stays the mover's. -EOPNOTSUPP, -ENOENT: it
  * cannot be told, or is none that can be named. */
 int mover_group(Mover *mover, size_t first, size_t *ret_n, const char **ret_path);
+
+/* Whether reclaim of the cgroup would bring pages from @node to where they are wanted, and nowhere
+ * else; turns demotion on, until mover_deinit(). 0 or an error that mover_refuse() has made of it. */
+int mover_reclaim_fits(Mover *mover, RelocateEngine engine, unsigned node);
+int mover_demotion_on(Mover *mover, RelocateEngine engine);
 
 /* Waits, unless a signal comes: -EINTR, then and ever after. */
 int mover_sleep(Mover *mover, uint64_t ns);

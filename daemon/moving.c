@@ -98,7 +98,7 @@ static void target_moved(Placement *placement, Target *target, const RelocateRes
         placement_due(placement, target, 0);
 }
 
-static void recover(void)
+void moving_recover(void)
 {
         int r = relocate_recover();
 
@@ -117,17 +117,17 @@ static void on_relocated(Relocation *relocation, void *userdata)
         placement->relocation = NULL;
         placement->relocating = NULL;
         if (relocation->result.error == -ECANCELED) /* killed: it could put nothing back */
-                recover();
+                moving_recover();
         note_moved(placement, relocation);
         if (target && relocation->request.anonymous)
                 target->anon.moved_bytes += relocation->result.moved_bytes;
         if (target)
                 target_moved(placement, target, &relocation->result);
         relocation_free(relocation);
-        if (placement->stopping)
-                placement->on_idle(placement->userdata);
-        else
+        if (!placement->stopping)
                 moving_start(placement);
+        else if (!placement->demotion)
+                placement->on_idle(placement->userdata);
 }
 
 bool moving_stop(Placement *placement)
@@ -229,8 +229,8 @@ static uint64_t allowance(Placement *placement, const Target *target, uint64_t *
         bucket_take(&cgroup->moves, bucket_level(&cgroup->moves) - MOVE_LEAST(rate));
 
         if (nodeset_first_common(&moving_intent(target)->nodes, &placement->tiers.cheap) >= 0 &&
-            cgroup_account_left(cgroup) < bytes)
-                bytes = cgroup_account_left(cgroup);
+            cgroup_limit_left(&cgroup->cheap) < bytes)
+                bytes = cgroup_limit_left(&cgroup->cheap);
         return bytes;
 }
 

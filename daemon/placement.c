@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <time.h>
 
+#include "daemon/idle.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/conffiles.h"
 #include "daemon/kernel/fingerprint.h"
@@ -392,11 +393,14 @@ int placement_set_rules(Placement *placement, Rule *rules, size_t n_rules)
 
 bool placement_stop(Placement *placement, placement_idle_fn on_idle, void *userdata)
 {
+        bool demoting;
+
         placement->stopping = true;
         placement->on_idle = on_idle;
         placement->userdata = userdata;
         placement->watch = watch_free(placement->watch);
-        return moving_stop(placement);
+        demoting = demoting_stop(placement);
+        return moving_stop(placement) || demoting;
 }
 
 void placement_set_tiers(Placement *placement, const Tiers *tiers)
@@ -436,6 +440,7 @@ int placement_new(sd_event *event, const PlacementHost *host, Placement **ret_pl
                 return r;
 
         placement->host = *host;
+        placement->cold_by_reclaim = idle_is_needed(host->sys_fd);
         placement->scanner = (Scanner){
                 .proc_fd = host->proc_fd,
                 .sys_fd = host->sys_fd,
@@ -458,6 +463,7 @@ Placement *placement_free(Placement *placement)
         sampler_free(placement->sampler);
         heat_free(placement->heat);
         aging_deinit(&placement->aging);
+        demoting_deinit(placement);
         targets_deinit(&placement->targets);
         account_deinit(&placement->account);
         sd_event_source_disable_unref(placement->poll_timer);

@@ -10,8 +10,10 @@
  *      placing.c     plan, have policies applied to mappings
  *      anon.c        the same for anonymous memory: policies of threads
  *      moving.c      have pages moved that were there before
- *      limits.c      what CheapMax= leaves
+ *      limits.c      what CheapMax= and FastMax= leave
  *      aging.c       what ColdAfter= asks for
+ *      demoting.c    have cgroups' coldest memory demoted, for FastMax= and ColdAfter=
+ *      idle.c        ColdAfter= where DAMON cannot serve it
  */
 
 #include <stdbool.h>
@@ -67,17 +69,21 @@ struct Placement {
         Sampler *sampler;
         Aging aging;
         Heat *heat;
-        sd_event_source *poll_timer; /* CheapMax= */
+        sd_event_source *poll_timer; /* CheapMax=, FastMax= */
 
         sd_event_source *lost_timer;
         uint64_t lost_usec; /* when lost events were last made up for; 0: never yet */
 
         Target **waiting; /* a queue of those whose copies are to move */
         size_t n_waiting, n_waiting_allocated;
-        Relocation *relocation;      /* the one at work; NULL: none */
-        Target *relocating;          /* for it; NULL: it has ended meanwhile */
-        sd_event_source *move_timer; /* MoveRate= */
-        placement_idle_fn on_idle;   /* after placement_stop() */
+        Relocation *relocation;        /* the one at work; NULL: none */
+        Target *relocating;            /* for it; NULL: it has ended meanwhile */
+        sd_event_source *move_timer;   /* MoveRate= */
+        bool cold_by_reclaim;          /* ColdAfter=, as DAMON cannot serve it: idle.h */
+        Relocation *demotion;          /* of a cgroup; NULL: none is at work */
+        bool demotion_for_limit;       /* it is for FastMax=, not for ColdAfter= */
+        sd_event_source *demote_timer; /* MoveRate=, ColdAfter=, and what has failed */
+        placement_idle_fn on_idle;     /* after placement_stop() */
         void *userdata;
         bool stopping;
 
@@ -152,6 +158,14 @@ bool limits_is_spent(const Placement *placement, const Target *target, const Int
  * processes under policy. */
 void limits_look(Placement *placement, const Target *target);
 void limits_forget(Placement *placement);
+void limits_read(Placement *placement, CgroupAccount *cgroup); /* what is due of it */
+
+/* demoting.c: does what is to be done for the first cgroup that may be served now, if nothing is being
+ * done, and looks after the next. */
+void demoting_start(Placement *placement);
+void demoting_due(Placement *placement, uint64_t at_usec); /* the same then, not sooner */
+bool demoting_stop(Placement *placement);                  /* true: one is still at work */
+void demoting_deinit(Placement *placement);
 
 /* anon.c: plans; begins with the next thread, true: a call is under way; says what it would do. */
 void anon_plan(Placement *placement, Target *target, const Scan *scan, uint64_t now_usec);
@@ -170,3 +184,4 @@ void target_move(Placement *placement, Target *target);
 void target_stop_moving(Placement *placement, Target *target);
 bool moving_stop(Placement *placement); /* true: one is still at work */
 void moving_deinit(Placement *placement);
+void moving_recover(void); /* undoes what a killed mover left */

@@ -73,6 +73,25 @@ static int lock_await(Mover *mover, int *ret_fd)
         }
 }
 
+static bool is_look(const RelocateRequest *request)
+{
+        return request->kind == RELOCATE_MARK || request->kind == RELOCATE_MEASURE;
+}
+
+static int work(Mover *mover)
+{
+        switch (mover->request->kind) {
+        case RELOCATE_COLDEST:
+                return mover_demote(mover);
+        case RELOCATE_MARK:
+                return mover_mark(mover);
+        case RELOCATE_MEASURE:
+                return mover_measure(mover);
+        default:
+                return mover_run(mover);
+        }
+}
+
 void relocation_run(const RelocateRequest *request, int result_fd)
 {
         _cleanup_(roots_close) MoverRoots roots = ROOTS_NONE;
@@ -84,12 +103,13 @@ void relocation_run(const RelocateRequest *request, int result_fd)
         r = roots_open(&roots);
         if (r >= 0)
                 r = mover_open(&mover);
-        if (r >= 0)
+        if (r >= 0 && !is_look(request)) {
                 r = lock_await(&mover, &lock_fd);
+                if (r >= 0)
+                        r = mover_recover(&roots);
+        }
         if (r >= 0)
-                r = mover_recover(&roots);
-        if (r >= 0)
-                r = mover_run(&mover);
+                r = work(&mover);
         mover_finish(&mover, r);
 }
 

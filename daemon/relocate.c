@@ -26,8 +26,9 @@ int relocation_new(const RelocateRequest *request, Relocation **ret_relocation)
         _cleanup_(freep) RelocateRange *ranges = NULL;
         _cleanup_(freep) char *cgroup = NULL;
 
-        if ((request->n_ranges == 0 && !request->anonymous) || request->rate == 0 ||
-            nodeset_is_empty(&request->nodes))
+        if (request->kind == RELOCATE_PROCESS && request->n_ranges == 0 && !request->anonymous)
+                return -EINVAL;
+        if (request->rate == 0 || nodeset_is_empty(&request->nodes))
                 return -EINVAL;
 
         relocation = calloc(1, sizeof(*relocation));

@@ -15,6 +15,14 @@ typedef struct RelocateRequest RelocateRequest;
 typedef struct RelocateResult RelocateResult;
 typedef struct Relocation Relocation;
 
+/* What is to be done. */
+typedef enum RelocateKind {
+        RELOCATE_PROCESS, /* move memory of a process */
+        RELOCATE_COLDEST, /* demote what is coldest of a cgroup's anonymous memory */
+        RELOCATE_MARK,    /* note from now on what of that is accessed; moves nothing */
+        RELOCATE_MEASURE, /* see how much was not, since; moves nothing */
+} RelocateKind;
+
 /* Bytes of a process. Of a file mapping only the copies are moved, of anonymous memory every page. */
 struct RelocateRange {
         uint64_t start;
@@ -22,7 +30,12 @@ struct RelocateRange {
         bool dax; /* of a private DAX mapping: move_pages(2) is of no use */
 };
 
+/* Of RELOCATE_PROCESS the process and its ranges. Of the others a cgroup that accounts its memory, with
+ * all that is below it: every process there must be one whose memory may be demoted. */
 struct RelocateRequest {
+        RelocateKind kind;
+        NodeSet from_nodes;  /* of a cgroup: where the pages are now */
+        uint64_t keep_bytes; /* of a cgroup: what may stay there */
         pid_t pid;
         uint64_t start_time;         /* process_start_time(): a number is used again */
         const char *cgroup;          /* of the process, below the cgroup2 root: "/a/b" */

@@ -114,19 +114,37 @@ static int write_in_time(int dir_fd, const char *path, const char *text, unsigne
         return r;
 }
 
-int reclaim_request(int cgroup_fd, const char *memory_cgroup, uint64_t bytes, unsigned milliseconds)
+static int request(int cgroup_fd, const char *memory_cgroup, uint64_t bytes, const char *option,
+                   unsigned milliseconds)
 {
         _cleanup_(closep) int fd = -1;
-        char text[24];
+        char text[48];
         int r;
 
         r = open_cgroup(cgroup_fd, memory_cgroup, &fd);
         if (r < 0)
                 return r;
 
-        snprintf(text, sizeof(text), "%" PRIu64, bytes);
+        snprintf(text, sizeof(text), "%" PRIu64 "%s", bytes, option);
         r = write_in_time(fd, "memory.reclaim", text, milliseconds);
         return r == -ENOENT ? -EOPNOTSUPP : r == -EINTR ? -ETIME : r;
+}
+
+int reclaim_request(int cgroup_fd, const char *memory_cgroup, uint64_t bytes, unsigned milliseconds)
+{
+        return request(cgroup_fd, memory_cgroup, bytes, "", milliseconds);
+}
+
+int reclaim_request_anonymous(int cgroup_fd, const char *memory_cgroup, uint64_t bytes,
+                              unsigned milliseconds)
+{
+        /* What a kernel does not know it refuses at once. */
+        static const char *const options[] = { " swappiness=max", " swappiness=200", "" };
+        int r = -EINVAL;
+
+        for (size_t i = 0; r == -EINVAL && i < ARRAY_SIZE(options); i++)
+                r = request(cgroup_fd, memory_cgroup, bytes, options[i], milliseconds);
+        return r;
 }
 
 /* The first line of /proc/swaps is its head. */

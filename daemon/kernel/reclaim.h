@@ -26,6 +26,10 @@ int reclaim_mark_cold(int pidfd, const PageRun *runs, size_t n_runs);
 int reclaim_request(int cgroup_fd, const char *memory_cgroup, uint64_t bytes,
                     unsigned milliseconds);
 
+/* The same, of anonymous memory rather than page cache where the kernel can be told so (6.9). */
+int reclaim_request_anonymous(int cgroup_fd, const char *memory_cgroup, uint64_t bytes,
+                              unsigned milliseconds);
+
 /* Whether that may push pages to swap: some is on, and the cgroup may use it. */
 int reclaim_may_swap(int proc_fd, int cgroup_fd, const char *memory_cgroup, bool *ret_may);
 

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "daemon/idle.h"
+
+#include <fcntl.h>
+
+#include "policy/macro.h"
+
+/* What is less is not worth the start of a process, and may be no more than what is not known exactly. */
+#define WORTH_BYTES (UINT64_C(256) << 10)
+
+bool idle_want(CgroupAccount *cgroup, uint64_t cold_after_usec)
+{
+        Cold *cold = &cgroup->cold;
+
+        if (cold->after_usec != RULE_UNSET && cold_after_usec <= cold->after_usec)
+                return false;
+        *cold = (Cold){ .after_usec = cold_after_usec };
+        return true;
+}
+
+bool idle_is_needed(int sys_fd)
+{
+        return faccessat(sys_fd, "kernel/mm/damon/admin", F_OK, 0) < 0;
+}
+
+void idle_probe(const EngineState states[static RELOCATE_ENGINES], EngineState *ret_state)
+{
+        *ret_state = states[RELOCATE_RECLAIM];
+}
+
+const char *idle_limits(void)
+{
+        return "this kernel's DAMON moves no pages, so every ColdAfter= it is looked how much was not "
+               "accessed, and reclaim demotes so much; HotTier= is not served, and memory that "
+               "several processes share stays where it is";
+}
+
+bool idle_next(const CgroupAccount *cgroup, uint64_t now_usec, RelocateKind *ret_kind,
+               uint64_t *ret_due_usec)
+{
+        static const RelocateKind kinds[] = {
+                [COLD_MARK] = RELOCATE_MARK,
+                [COLD_MEASURE] = RELOCATE_MEASURE,
+                [COLD_DEMOTE] = RELOCATE_COLDEST,
+        };
+        const Cold *cold = &cgroup->cold;
+
+        if (cold->after_usec == RULE_UNSET) {
+                *ret_due_usec = UINT64_MAX;
+                return false;
+        }
+        *ret_due_usec = cold->due_usec;
+        if (cold->due_usec > now_usec)
+                return false;
+        *ret_kind = kinds[cold->phase];
+        return true;
+}
+
+static void demoted(Cold *cold, const RelocateResult *result)
+{
+        cold->bytes -= result->moved_bytes < cold->bytes ? result->moved_bytes : cold->bytes;
+        /* What is left will not go now, and by and by what was accessed would be taken for it. */
+        if (result->error < 0 || result->moved_bytes == 0)
+                cold->bytes = 0;
+        if (cold->bytes < WORTH_BYTES)
+                cold->phase = COLD_MARK;
+}
+
+void idle_done(CgroupAccount *cgroup, const RelocateRequest *request, const RelocateResult *result,
+               uint64_t now_usec)
+{
+        Cold *cold = &cgroup->cold;
+
+        if (cold->after_usec == RULE_UNSET)
+                return; /* not wanted any more */
+
+        switch (request->kind) {
+        case RELOCATE_MARK:
+                cold->phase = result->error < 0 ? COLD_MARK : COLD_MEASURE;
+                cold->due_usec = now_usec + cold->after_usec;
+                break;
+        case RELOCATE_MEASURE:
+                cold->bytes = result->error < 0 ? 0 : result->left_bytes;
+                cold->phase = cold->bytes >= WORTH_BYTES ? COLD_DEMOTE : COLD_MARK;
+                break;
+        default:
+                demoted(cold, result);
+                break;
+        }
+}
