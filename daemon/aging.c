@@ -100,7 +100,7 @@ static int cgroup_add(const Placement *placement, const Inhabited *inhabited, Ag
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
-                return 0; /* gone; or nothing is accounted, which aging_state() says */
+                return 0; /* gone */
 
         cgroup = cgroup_find(cgroups, *n_cgroups, memory);
         if (cgroup) {
@@ -131,6 +131,7 @@ static void wishes_set(Placement *placement)
 
         for (size_t i = 0; wishes && i < aging->n_cgroups; i++) {
                 const AgingCgroup *cgroup = &aging->cgroups[i];
+                const CgroupAccount *account = account_find(&placement->account, cgroup->cgroup);
 
                 if (cgroup->reason[0] == '\0')
                         wishes[n_wishes++] = (HeatWish){
@@ -140,6 +141,7 @@ static void wishes_set(Placement *placement)
                                 .has_hot = cgroup->rule->anon.has_hot_tier,
                                 .hot = cgroup->hot,
                                 .rate = cgroup->rule->limits.move_rate,
+                                .hold_hot = account && account->fast.exhausted,
                         };
         }
         if (wishes)
@@ -194,7 +196,7 @@ static int on_gather(sd_event_source *source, uint64_t usec, void *userdata)
                 aging_due(placement);
                 return 0;
         }
-        if (!placement->stopping && !placement->dry_run)
+        if (!placement->stopping && !placement->dry_run && !placement->cold_by_reclaim)
                 wishes_set(placement);
         return 0;
 }
@@ -231,22 +233,22 @@ void aging_forget(Placement *placement)
         aging_due(placement);
 }
 
-const AgingCgroup *aging_cgroup(const Placement *placement, const Target *target)
+const AgingCgroup *aging_cgroup(const Placement *placement, const char *cgroup, const Rule *rule)
 {
         const Aging *aging = &placement->aging;
         const AgingCgroup *nearest = NULL;
         size_t longest = 0;
 
-        if (!wants(target->rule))
+        if (!wants(rule))
                 return NULL;
         /* At or above its own. */
         for (size_t i = 0; i < aging->n_cgroups; i++) {
-                const char *cgroup = aging->cgroups[i].cgroup;
-                size_t length = strcmp(cgroup, "/") == 0 ? 0 : strlen(cgroup);
-                char behind = target->subject.cgroup[length];
+                const char *memory = aging->cgroups[i].cgroup;
+                size_t length = strcmp(memory, "/") == 0 ? 0 : strlen(memory);
 
-                if (strncmp(target->subject.cgroup, cgroup, length) == 0 &&
-                    (behind == '/' || behind == '\0') && (!nearest || length > longest)) {
+                if (strncmp(cgroup, memory, length) == 0 &&
+                    (cgroup[length] == '/' || cgroup[length] == '\0') &&
+                    (!nearest || length > longest)) {
                         nearest = &aging->cgroups[i];
                         longest = length;
                 }
@@ -254,22 +256,43 @@ const AgingCgroup *aging_cgroup(const Placement *placement, const Target *target
         return nearest;
 }
 
-MappingState aging_state(const Placement *placement, const Target *target, const char **ret_reason)
+/* DAMON's part. */
+static void heat_use(const Placement *placement, const AgingCgroup *cgroup, CgroupUse *use)
 {
-        const AgingCgroup *cgroup = aging_cgroup(placement, target);
         HeatState state;
 
-        *ret_reason = "";
-        if (!cgroup)
-                return MAPPING_PLACING; /* not gathered yet */
+        if (!cgroup) {
+                use->is_beginning = true;
+                return;
+        }
         if (cgroup->reason[0] != '\0') {
-                *ret_reason = cgroup->reason;
-                return MAPPING_FAILED;
+                use->reason = cgroup->reason;
+                return;
         }
 
         heat_state(placement->heat, cgroup->cgroup, &state);
-        *ret_reason = state.reason;
-        return state.error >= 0              ? MAPPING_PLACED
-               : state.error == -EINPROGRESS ? MAPPING_PLACING
-                                             : MAPPING_FAILED;
+        use->is_beginning = state.error == -EINPROGRESS;
+        use->demoted_bytes += state.demoted_bytes;
+        use->promoted_bytes += state.promoted_bytes;
+        if (state.error >= 0)
+                use->engine = "damon";
+        else if (!use->is_beginning)
+                use->reason = state.reason;
+}
+
+void aging_use(const Placement *placement, const char *cgroup, const Rule *rule, CgroupUse *ret_use)
+{
+        const CgroupAccount *account = account_find(&placement->account, cgroup);
+        CgroupUse use = { .engine = "", .reason = "" };
+
+        if (account) {
+                use.demoted_bytes = account->demoted_bytes;
+                use.reason = account->reason;
+        }
+        if (wants(rule) && !placement->cold_by_reclaim)
+                heat_use(placement, aging_cgroup(placement, cgroup, rule), &use);
+        else if (wants(rule) || rule->limits.fast_max != RULE_UNSET)
+                use.engine = engine_name(RELOCATE_RECLAIM);
+
+        *ret_use = use;
 }

@@ -2,7 +2,7 @@
 #pragma once
 
 /* What ColdAfter= asks for, gathered from all processes under such policies and handed to what serves
- * it: DAMON (heat.h). The kernel tells memory apart by the cgroup that it is charged to, so a policy
+ * it: DAMON (heat.h); where that cannot, idle.h finds its cgroups by itself. The kernel tells memory apart by the cgroup that it is charged to, so a policy
  * can only be served where all of such a cgroup is under it. */
 
 #include <systemd/sd-event.h>
@@ -11,6 +11,7 @@
 
 typedef struct Aging Aging;
 typedef struct AgingCgroup AgingCgroup;
+typedef struct CgroupUse CgroupUse;
 typedef struct Placement Placement;
 
 /* A cgroup that memory is charged to, and the policy that is for it. */
@@ -29,15 +30,26 @@ struct Aging {
         size_t n_cgroups;
 };
 
+/* What is done for a cgroup as a whole, for ColdAfter= and FastMax=. */
+struct CgroupUse {
+        const char *engine; /* "damon", "reclaim"; "" none */
+        const char
+                *reason;   /* why it is not served now; "". Valid until the event loop runs again */
+        bool is_beginning; /* nothing is known yet */
+        uint64_t demoted_bytes;
+        uint64_t promoted_bytes;
+};
+
 /* Gathers anew, soon: something has changed. */
 void aging_due(Placement *placement);
 
-/* How it stands with the memory of a process whose policy has ColdAfter=. @ret_reason: "" or a sentence,
- * valid until the event loop runs again. */
-MappingState aging_state(const Placement *placement, const Target *target, const char **ret_reason);
+/* How it stands with a cgroup that has processes under the policy. */
+void aging_use(const Placement *placement, const char *cgroup, const Rule *rule,
+               CgroupUse *ret_use);
 
-/* The cgroup that its memory is charged to, if it is under ColdAfter=; else NULL. */
-const AgingCgroup *aging_cgroup(const Placement *placement, const Target *target);
+/* Which cgroup the memory of processes in this one is charged to, if the policy has ColdAfter=; else
+ * NULL. */
+const AgingCgroup *aging_cgroup(const Placement *placement, const char *cgroup, const Rule *rule);
 
 /* No policy is in force any more; until they are gathered anew nothing is known. */
 void aging_forget(Placement *placement);

@@ -10,7 +10,7 @@
 #include "daemon/placement.h"
 #include "policy/macro.h"
 
-/* How it stands with ColdAfter= is asked again while it is being begun with. */
+/* How it stands with a cgroup's ColdAfter= is asked again while it is being begun with. */
 #define AGE_AGAIN_USEC UINT64_C(1000000)
 
 static void anon_set_state(Placement *placement, Target *target, MappingState state,
@@ -66,18 +66,27 @@ static Plan threads_plan(Target *target, const Scan *scan, const Budget *budget)
         return sum;
 }
 
-/* Its pages are where their age says as far as DAMON is at it. */
-static void age_plan(Placement *placement, Target *target)
+static bool is_kept(const Rule *rule)
+{
+        return rule->anon.cold_after_usec != RULE_UNSET || rule->limits.fast_max != RULE_UNSET;
+}
+
+/* All is well with its pages as far as what looks after the whole cgroup can do it. */
+static void cgroup_plan(Placement *placement, Target *target)
 {
         TargetAnon *anon = &target->anon;
-        const char *reason;
-        MappingState state;
+        CgroupUse use;
 
-        state = aging_state(placement, target, &reason);
-        if (state == MAPPING_PLACING)
+        aging_use(placement, target->subject.cgroup, target->rule, &use);
+        if (use.is_beginning)
                 placement_due(placement, target, AGE_AGAIN_USEC);
-        snprintf(anon->age_reason, sizeof(anon->age_reason), "%s", reason);
-        anon_set_state(placement, target, state, anon->age_reason);
+        snprintf(anon->cgroup_reason, sizeof(anon->cgroup_reason), "%s", use.reason);
+        anon_set_state(placement, target,
+                       use.is_beginning         ? MAPPING_PLACING
+                       : use.reason[0] == '\0'  ? MAPPING_PLACED
+                       : anon->wanted_bytes > 0 ? MAPPING_PARTIAL
+                                                : MAPPING_FAILED,
+                       anon->cgroup_reason);
 }
 
 /* Pages that are elsewhere, once the threads have their policy or are about to. */
@@ -88,11 +97,11 @@ static void pages_plan(Placement *placement, Target *target, const Plan *threads
                        (threads->state == MAPPING_PLACED || threads->state == MAPPING_PLACING);
 
         anon->actions = PLAN_NOTHING;
-        if (threads->state == MAPPING_PLACED && target->rule->anon.cold_after_usec != RULE_UNSET) {
-                age_plan(placement, target);
-                return;
-        }
         if (!belongs || anon->bytes <= anon->wanted_bytes || !target->anon_intent.move_existing) {
+                if (threads->state == MAPPING_PLACED && is_kept(target->rule)) {
+                        cgroup_plan(placement, target);
+                        return;
+                }
                 anon_set_state(placement, target, threads->state,
                                plan_reason_text(threads->reason));
                 return;
@@ -344,7 +353,13 @@ void anon_pretend(Placement *placement, Target *target)
                        "This is a dry run: nothing is changed.");
 }
 
-const char *anon_engine_name(const Target *target)
+const char *anon_engine_name(const Placement *placement, const Target *target)
 {
-        return target->anon.moved_bytes > 0 ? engine_name(RELOCATE_MOVE_PAGES) : "";
+        CgroupUse use = { .engine = "" };
+
+        if (is_kept(target->rule))
+                aging_use(placement, target->subject.cgroup, target->rule, &use);
+        if (use.engine[0] == '\0' && target->anon.moved_bytes > 0)
+                use.engine = engine_name(RELOCATE_MOVE_PAGES);
+        return use.engine;
 }

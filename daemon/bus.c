@@ -290,6 +290,8 @@ static const sd_bus_vtable vtable[] = {
         SD_BUS_METHOD_WITH_ARGS("Policies", SD_BUS_NO_ARGS,
                                 SD_BUS_RESULT("aa{sv}", policies, "a(ssu)", cgroups),
                                 bus_method_policies, SD_BUS_VTABLE_UNPRIVILEGED),
+        SD_BUS_METHOD_WITH_ARGS("Cgroups", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", cgroups),
+                                bus_method_cgroups, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Metrics", SD_BUS_NO_ARGS, SD_BUS_RESULT("s", text),
                                 bus_method_metrics, SD_BUS_VTABLE_UNPRIVILEGED),
         SD_BUS_METHOD_WITH_ARGS("Reload", SD_BUS_NO_ARGS, SD_BUS_NO_RESULT, method_reload,

@@ -9,4 +9,5 @@ int bus_get_totals(sd_bus *bus, const char *path, const char *interface, const c
                    sd_bus_message *reply, void *userdata, sd_bus_error *error);
 int bus_method_list(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int bus_method_policies(sd_bus_message *message, void *userdata, sd_bus_error *error);
+int bus_method_cgroups(sd_bus_message *message, void *userdata, sd_bus_error *error);
 int bus_method_metrics(sd_bus_message *message, void *userdata, sd_bus_error *error);

@@ -50,8 +50,9 @@ void limits_read(Placement *placement, CgroupAccount *cgroup)
         uint64_t now = placement_now(placement);
 
         if (cgroup->fast.poll_usec <= now) {
-                cgroup_limit_update(&cgroup->fast,
-                                    cgroup_tier_bytes(placement, cgroup->cgroup, true), now);
+                if (cgroup_limit_update(&cgroup->fast,
+                                        cgroup_tier_bytes(placement, cgroup->cgroup, true), now))
+                        aging_due(placement); /* whether hot memory may come back */
                 cgroup_over_update(cgroup);
         }
         if (cgroup->cheap.poll_usec <= now &&

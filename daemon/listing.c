@@ -190,7 +190,7 @@ static int append_anon(sd_bus_message *reply, const Placement *placement, const 
                         reply, "{sv}{sv}{sv}", "moved_bytes", "t", anon->moved_bytes,
                         "re_moved_bytes", "t",
                         sampler_count(placement->sampler, target->pid).re_moved_bytes, "engine",
-                        "s", anon_engine_name(target));
+                        "s", anon_engine_name(placement, target));
         return r < 0 ? r : sd_bus_message_close_container(reply);
 }
 

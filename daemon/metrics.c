@@ -106,8 +106,19 @@ static void states_print(FILE *stream, const Placement *placement)
         gauge(stream, "cow_fast_bytes", "Of these: on the fast tier.", fast);
 }
 
+static void engines_print(FILE *stream, const char *name, const char *help, uint64_t by_damon,
+                          uint64_t by_reclaim)
+{
+        describe(stream, name, "counter", help);
+        fprintf(stream,
+                "daxtier_%s_total{engine=\"damon\"} %" PRIu64
+                "\ndaxtier_%s_total{engine=\"reclaim\"} %" PRIu64 "\n",
+                name, by_damon, name, by_reclaim);
+}
+
 static void anon_print(FILE *stream, const Placement *placement)
 {
+        uint64_t demoted, promoted;
         TargetAnon sum;
 
         metrics_anon(placement, &sum);
@@ -118,6 +129,12 @@ static void anon_print(FILE *stream, const Placement *placement)
                 "\ndaxtier_anon_bytes{tier=\"fast\"} %" PRIu64
                 "\ndaxtier_anon_bytes{tier=\"other\"} %" PRIu64 "\n",
                 sum.cheap_bytes, sum.fast_bytes, sum.bytes - sum.cheap_bytes - sum.fast_bytes);
+        heat_totals(placement->heat, &demoted, &promoted);
+        engines_print(stream, "demoted_bytes",
+                      "Memory moved away from the fast tier for ColdAfter= and FastMax=.", demoted,
+                      placement->account.demoted_bytes[RELOCATE_RECLAIM]);
+        engines_print(stream, "promoted_bytes", "Memory brought back as it was used again.",
+                      promoted, 0);
         counter(stream, "re_moved_bytes",
                 "Anonymous memory moved twice within ColdAfter=, estimated from a sample.",
                 sampler_total(placement->sampler).re_moved_bytes);

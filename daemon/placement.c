@@ -153,7 +153,7 @@ void placement_remove(Placement *placement, Target *target)
 {
         apply_cancel(target->apply);
         target_stop_moving(placement, target);
-        if (aging_cgroup(placement, target))
+        if (target->subject.cgroup && aging_cgroup(placement, target->subject.cgroup, target->rule))
                 aging_due(placement);
         sampler_leave(placement->sampler, target->pid);
         targets_remove(&placement->targets, target);

@@ -173,7 +173,7 @@ bool anon_proceed(Placement *placement, Target *target);
 void anon_pretend(Placement *placement, Target *target);
 
 /* What moves, or has moved, its pages: "move-pages", "damon", "reclaim"; "" nothing yet. */
-const char *anon_engine_name(const Target *target);
+const char *anon_engine_name(const Placement *placement, const Target *target);
 
 /* placing.c: plans what was seen and starts on it. */
 void target_plan(Placement *placement, Target *target, const Scan *scan, uint64_t now_usec);

@@ -71,7 +71,7 @@ struct TargetAnon {
         size_t n_threads, at;
         uint64_t stack_start, stack_end; /* to be kept out of it; 0: nothing to do */
         bool stack_was_tried;
-        char age_reason[192]; /* why they are not where their age says; "" */
+        char cgroup_reason[192]; /* why ColdAfter= or FastMax= of its cgroup is not served; "" */
         uint64_t bytes;
         uint64_t cheap_bytes;
         uint64_t fast_bytes;
