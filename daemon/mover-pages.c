@@ -343,10 +343,29 @@ static uint64_t next_address(const Mover *mover)
         return next < UINT64_MAX ? next : 0;
 }
 
+/* What a call costs before it moves anything. */
+static int learn_fixed(Mover *mover)
+{
+        uint64_t began = mover_now();
+        size_t done;
+        int r;
+
+        if (mover->n_ranges == 0 || mover->request->pause_max_ns == UINT64_MAX)
+                return 0;
+        r = copy_finder_move(&mover->finder, mover->pages, 0, 0, &done);
+        if (r < 0)
+                return refuse(mover, r);
+        pace_set_fixed(&mover->pace, mover_now() - began);
+        return 0;
+}
+
 static int run_pass(Mover *mover)
 {
         int r;
 
+        r = learn_fixed(mover);
+        if (r < 0)
+                return r;
         do {
                 r = fill(mover);
                 if (r >= 0)

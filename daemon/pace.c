@@ -43,14 +43,27 @@ void pace_spend(Pace *pace, uint64_t bytes)
         bucket_take(&pace->bucket, bytes);
 }
 
+void pace_set_fixed(Pace *pace, uint64_t fixed_ns)
+{
+        pace->fixed_ns = fixed_ns;
+}
+
 void pace_learn(Pace *pace, bool huge, size_t n_pages, uint64_t elapsed_ns)
 {
         size_t *pages = huge ? &pace->huge_pages : &pace->small_pages;
+        uint64_t allowed_ns = pace->pause_max_ns / 2, spent_ns;
+
+        /* It was no more than that: others had the processor. */
+        if (elapsed_ns < pace->fixed_ns)
+                pace->fixed_ns = elapsed_ns;
+        spent_ns = elapsed_ns - pace->fixed_ns;
+        if (pace->fixed_ns < allowed_ns)
+                allowed_ns = pace->pause_max_ns - pace->fixed_ns;
 
         /* One huge page goes in any case. What a call with less takes says nothing of more. */
-        if (elapsed_ns > pace->pause_max_ns && n_pages <= *pages)
+        if (spent_ns > allowed_ns && n_pages <= *pages)
                 *pages = n_pages / 2;
-        else if (elapsed_ns < pace->pause_max_ns / 3 && n_pages >= *pages - *pages / 4)
+        else if (spent_ns < allowed_ns / 3 && n_pages >= *pages - *pages / 4)
                 *pages += *pages / 2;
 
         if (*pages < PACE_PAGES_MIN)

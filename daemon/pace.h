@@ -15,6 +15,7 @@ struct Pace {
         Bucket bucket;
         uint64_t rate;
         uint64_t pause_max_ns;
+        uint64_t fixed_ns;  /* of a call that moves nothing */
         size_t small_pages; /* of a call that moves small pages, at most */
         size_t huge_pages;  /* of one that moves huge ones: small pages, too; one always goes */
 };
@@ -39,6 +40,11 @@ uint64_t pace_wait_ns(Pace *pace, uint64_t bytes, uint64_t now_ns);
 /* So many bytes were moved. */
 void pace_spend(Pace *pace, uint64_t bytes);
 
-/* A call for @n_pages took @elapsed_ns. Below a third of the longest pause the next may take on half as
- * much again, beyond it half: most stay well below. */
+/* A call for no page at all took so long: the kernel empties the lists of every processor, which stops
+ * nobody. It is part of what a call may take, but leaves at least half of that for the pages: on a large
+ * machine the pause would else be all waste. */
+void pace_set_fixed(Pace *pace, uint64_t fixed_ns);
+
+/* A call for @n_pages took @elapsed_ns. Below a third of what the pages may take the next may take on
+ * half as much again, beyond it half: most stay well below. */
 void pace_learn(Pace *pace, bool huge, size_t n_pages, uint64_t elapsed_ns);

@@ -49,7 +49,8 @@ struct RelocateRequest {
         uint64_t bytes_max;   /* of what is moved; UINT64_MAX: no limit */
         uint64_t bytes_turn;  /* the same, but a huge page that is more still goes; 0: no limit */
         /* One move_pages() call takes no longer, as far as it can be foreseen; UINT64_MAX: no limit.
-         * The least is a call for 32 pages, or for one huge page. */
+         * The least is a call for 32 pages, or for one huge page; and where a call for none takes more
+         * than half of it, half of it for the pages. */
         uint64_t pause_max_ns;
         unsigned engines; /* 1 << RelocateEngine: those to try, RELOCATE_ENGINES_ALL at first */
 };

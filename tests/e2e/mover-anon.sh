@@ -94,7 +94,8 @@ pinned_ones() {
         ask a release released
         drive move "${PID[a]}" "$CHEAP" max max
         expect_equal "the error of the move" 0 "${SAID[error]}"
-        expect_equal "bytes moved" $((4 * 4096)) "${SAID[moved]}"
+        # And what it has touched meanwhile.
+        ((SAID[moved] >= 4 * 4096)) || fail "only ${SAID[moved]} bytes were moved"
         target_end a
 }
 

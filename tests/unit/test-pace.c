@@ -109,6 +109,22 @@ Test(pace, takes_on_as_much_as_stays_below_the_pause)
         cr_assert_eq(pace_pages(&pace, false, PAGE), PACE_PAGES_MIN);
 }
 
+/* Where to empty the lists takes longer than the pause by itself. */
+Test(pace, leaves_pages_half_of_the_pause_on_a_large_machine)
+{
+        Pace pace;
+
+        pace_init(&pace, UINT64_MAX, 0, MSEC, SEC);
+        pace_set_fixed(&pace, 5 * MSEC);
+        for (unsigned i = 0; i < 100; i++) {
+                size_t pages = pace_pages(&pace, false, PAGE);
+
+                pace_learn(&pace, false, pages, 3 * MSEC + pages * 1000);
+        }
+        cr_assert_gt(pace_pages(&pace, false, PAGE), 150);
+        cr_assert_leq(pace_pages(&pace, false, PAGE), 500);
+}
+
 Test(pace, of_huge_pages_is_one_for_itself)
 {
         Pace pace;
