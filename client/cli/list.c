@@ -64,7 +64,6 @@ static const Column columns[] = {
 
 /* What is being listed. */
 typedef struct Answer {
-        Column columns[ARRAY_SIZE(columns)];
         Table *table;
         bool has_anon;
 } Answer;
@@ -163,30 +162,28 @@ static void empty_explain(sd_bus *bus, const DaemonFilter *filter)
 }
 
 /* Which columns the table has; those of moves only where something has them to show. */
-static void columns_choose(Answer *answer, size_t width)
+static void columns_choose(const Answer *answer, size_t width)
 {
-        Column *shown = answer->columns;
-
         if (width < WIDTH_CGROUP)
-                shown[COLUMN_CGROUP].heading = NULL;
+                table_hide(answer->table, COLUMN_CGROUP);
         if (width < WIDTH_CGROUP || !answer->has_anon) {
-                shown[COLUMN_MOVED].heading = NULL;
-                shown[COLUMN_RE_MOVED].heading = NULL;
-                shown[COLUMN_ENGINE].heading = NULL;
+                table_hide(answer->table, COLUMN_MOVED);
+                table_hide(answer->table, COLUMN_RE_MOVED);
+                table_hide(answer->table, COLUMN_ENGINE);
         }
         if (width < WIDTH_COMM) {
-                shown[COLUMN_COMM].heading = NULL;
-                shown[COLUMN_TIER].heading = NULL;
+                table_hide(answer->table, COLUMN_COMM);
+                table_hide(answer->table, COLUMN_TIER);
         }
 }
 
 ExitCode list_show(sd_bus *bus, const DaemonFilter *filter, bool json, bool bytes)
 {
-        _cleanup_(answer_deinit) Answer answer = {};
+        _cleanup_(answer_deinit) Answer answer = {
+                .table = table_new(columns, ARRAY_SIZE(columns)),
+        };
         int r;
 
-        memcpy(answer.columns, columns, sizeof(columns));
-        answer.table = table_new(answer.columns, ARRAY_SIZE(answer.columns));
         if (!answer.table)
                 return error_report(-ENOMEM, "list");
 

@@ -15,8 +15,9 @@ Table *report_nodes(const Host *host);
 Table *report_totals(const Host *host);
 Table *report_anon(const Host *host);
 
-/* The cgroups with limits or a ColdAfter=, a row each. Errors of daemon_usage(). */
-Table *report_usage_new(void);
+/* The cgroups with limits or a ColdAfter=, a row each, for a terminal of @width. Errors of
+ * daemon_usage(). */
+Table *report_usage_new(size_t width);
 int report_usage_fill(sd_bus *bus, Table *table);
 
 /* What subcommands show of the daemon behind @bus, or say of why they cannot. */

@@ -164,7 +164,7 @@ static int text_status(const Host *host, const Part *parts, size_t n_parts, bool
 static int cgroups_report(const Host *host, Table **ret_table)
 {
         _cleanup_(daemon_disconnectp) sd_bus *bus = NULL;
-        _cleanup_(table_freep) Table *table = report_usage_new();
+        _cleanup_(table_freep) Table *table = report_usage_new(table_width());
         int r = 0;
 
         if (!table)

@@ -19,7 +19,8 @@ typedef struct Cell {
 struct Table {
         const Column *columns;
         size_t n_columns;
-        Cell *cells; /* row by row */
+        uint64_t hidden; /* bits of columns */
+        Cell *cells;     /* row by row */
         size_t n_rows;
         int error;
 };
@@ -56,6 +57,16 @@ void table_free(Table *table)
 bool table_is_empty(const Table *table)
 {
         return table->n_rows == 0;
+}
+
+void table_hide(Table *table, size_t column)
+{
+        table->hidden |= UINT64_C(1) << column;
+}
+
+static bool column_is_shown(const Table *table, size_t column)
+{
+        return table->columns[column].heading && !(table->hidden & UINT64_C(1) << column);
 }
 
 void table_add_row(Table *table)
@@ -218,8 +229,6 @@ static int column_draw(const Column *column, struct libscols_table *drawing)
 {
         struct libscols_column *drawn;
 
-        if (!column->heading)
-                return 0;
         drawn = scols_table_new_column(drawing, column->heading, column->share,
                                        column_flags(column->type));
         if (!drawn)
@@ -243,7 +252,7 @@ static int row_draw(const Table *table, size_t row, bool bytes, struct libscols_
         for (size_t i = 0; i < table->n_columns; i++) {
                 const Cell *cell = &table->cells[row * table->n_columns + i];
 
-                if (!table->columns[i].heading)
+                if (!column_is_shown(table, i))
                         continue;
                 r = scols_line_set_data(line, drawn++,
                                         cell_draw(&table->columns[i], cell, bytes, text));
@@ -264,6 +273,8 @@ int table_print(const Table *table, bool bytes)
                 return -ENOMEM;
 
         for (size_t i = 0; i < table->n_columns; i++) {
+                if (!column_is_shown(table, i))
+                        continue;
                 r = column_draw(&table->columns[i], drawing);
                 if (r < 0)
                         return r;
@@ -304,7 +315,7 @@ int table_print_vertical(const Table *table, bool bytes)
                 const Column *column = &table->columns[i % table->n_columns];
                 struct libscols_line *line;
 
-                if (!column->heading)
+                if (!column_is_shown(table, i % table->n_columns))
                         continue;
                 line = scols_table_new_line(drawing, NULL);
                 if (!line || scols_line_set_data(line, 0, column->heading) < 0 ||

@@ -44,6 +44,9 @@ void table_free(Table *table);
 
 bool table_is_empty(const Table *table);
 
+/* Leaves a column out of what people read, one of the first 64; programs have it all the same. */
+void table_hide(Table *table, size_t column);
+
 /* Appends a row; table_set_*() fill the last one. A number below zero and a NULL text are unknown:
  * they leave the cell as it is. */
 void table_add_row(Table *table);

@@ -4,6 +4,9 @@
 #include "client/cli/table.h"
 #include "policy/macro.h"
 
+/* Narrower terminals have no room for all columns. */
+#define WIDTH_ALL 120u
+
 enum {
         COLUMN_CGROUP,
         COLUMN_POLICY,
@@ -61,9 +64,16 @@ static int usage_take(const DaemonUsage *usage, void *userdata)
         return 0;
 }
 
-Table *report_usage_new(void)
+Table *report_usage_new(size_t width)
 {
-        return table_new(columns, ARRAY_SIZE(columns));
+        Table *table = table_new(columns, ARRAY_SIZE(columns));
+
+        if (table && width < WIDTH_ALL) {
+                table_hide(table, COLUMN_COLD_AFTER);
+                table_hide(table, COLUMN_PROMOTED);
+                table_hide(table, COLUMN_RE_MOVED);
+        }
+        return table;
 }
 
 int report_usage_fill(sd_bus *bus, Table *table)

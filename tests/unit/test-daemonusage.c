@@ -103,7 +103,7 @@ Test(daemonusage, refuses_what_no_daemon_says_and_tells_an_older_one)
 
 Test(usage, people_read_what_there_is_beside_what_there_may_be, .init = cr_redirect_stdout)
 {
-        _cleanup_(table_freep) Table *table = report_usage_new();
+        _cleanup_(table_freep) Table *table = report_usage_new(SIZE_MAX);
         _cleanup_(daemon_disconnectp) sd_bus *bus = NULL;
         _cleanup_(stage_deinit) Stage stage;
 
@@ -118,9 +118,25 @@ Test(usage, people_read_what_there_is_beside_what_there_may_be, .init = cr_redir
                 "/d         -   -    -    -          - -            -        -        - Somebody has DAMON.\n");
 }
 
+Test(usage, a_narrow_terminal_has_what_matters, .init = cr_redirect_stdout)
+{
+        _cleanup_(table_freep) Table *table = report_usage_new(80);
+        _cleanup_(daemon_disconnectp) sd_bus *bus = NULL;
+        _cleanup_(stage_deinit) Stage stage;
+
+        stage_init(&stage, answer_cgroups);
+        cr_assert_eq(daemon_connect(stage.socket, &bus), 0);
+        cr_assert_eq(report_usage_fill(bus, table), 0);
+        cr_assert_eq(table_print(table, false), 0);
+        fflush(stdout);
+        cr_assert_stdout_eq_str("CGROUP CHEAP MAX FAST  MAX ENGINE DEMOTED REASON\n"
+                                "/a/b      8K  1G 128M 256M damon       3K \n"
+                                "/d         -   -    -    - -            - Somebody has DAMON.\n");
+}
+
 Test(usage, programs_get_bytes_microseconds_and_null)
 {
-        _cleanup_(table_freep) Table *table = report_usage_new();
+        _cleanup_(table_freep) Table *table = report_usage_new(SIZE_MAX);
         _cleanup_(daemon_disconnectp) sd_bus *bus = NULL;
         _cleanup_(stage_deinit) Stage stage;
         struct json_object *rows;
