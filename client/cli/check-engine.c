@@ -94,6 +94,7 @@ int probe_cold(const Check *check, const Patient *patient, Findings *findings)
         EngineState states[RELOCATE_ENGINES];
         const EngineState *damon = &states[RELOCATE_DAMON_PADDR];
         EngineState *reclaim = &states[RELOCATE_RECLAIM];
+        bool is_taken;
         char holder[160];
         int r;
 
@@ -101,7 +102,14 @@ int probe_cold(const Check *check, const Patient *patient, Findings *findings)
                 return unknown_add(findings, "serves ColdAfter=");
         if (damon->available)
                 return findings_add(findings, VERDICT_OK, NULL, "ColdAfter= is served by DAMON");
-        if (damon_is_taken(patient->sys_fd, holder, sizeof(holder)))
+
+        is_taken = damon_is_taken(patient->sys_fd, holder, sizeof(holder));
+        if (is_taken && patient->host->config.damon_take)
+                return findings_add(findings, VERDICT_INFO, NULL,
+                                    "ColdAfter= is served by DAMON, which Damon=take gets when a "
+                                    "policy needs it, unless it runs for another program: %s",
+                                    holder);
+        if (is_taken)
                 return findings_add(findings, VERDICT_WARN, NULL,
                                     "ColdAfter= waits for DAMON, which has one user at a time: %s",
                                     holder);

@@ -95,7 +95,7 @@ static int probe_kdamonds(const Patient *patient, Findings *findings)
                 char path[64], mend[128];
 
                 snprintf(path, sizeof(path), DAMON_KDAMONDS "/%u/state", i);
-                if (!attr_is(patient->sys_fd, path, "on", "on") || damon_is_ours(patient->sys_fd))
+                if (!attr_is(patient->sys_fd, path, "on", "on"))
                         continue;
                 snprintf(mend, sizeof(mend), "echo off >/sys/%s", path);
                 r = findings_add(findings, VERDICT_WARN, mend,

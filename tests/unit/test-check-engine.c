@@ -100,6 +100,9 @@ Test(check_engine, who_has_damon_is_named)
         assert_finds(&paper, "relocation", VERDICT_WARN, "damon_stat has DAMON");
         assert_finds(&paper, "cold-memory", VERDICT_WARN, "waits for DAMON");
         assert_finds(&paper, "cold-memory", VERDICT_WARN, "damon_stat has DAMON");
+        paper.host.config.damon_take = true;
+        assert_finds(&paper, "cold-memory", VERDICT_INFO, "Damon=take gets");
+        paper.host.config.damon_take = false;
 
         put(&paper.sys, "module/damon_stat/parameters/enabled", "N\n");
         put(&paper.sys, KDAMONDS "nr_kdamonds", "1\n");
