@@ -22,6 +22,19 @@ readonly HMAT=(
         'target=2,data-type=write-bandwidth,bandwidth=11G'
 )
 
+# The second socket: DRAM and processors on node 3, an NVDIMM on node 4. What is on the other side is
+# twice as far.
+readonly SOCKET_DRAM=512
+readonly SOCKET_HMAT=(
+        'initiator=3,target=0,data-type=access-latency,latency=160'
+        'initiator=3,target=1,data-type=access-latency,latency=600'
+        'initiator=3,target=2,data-type=access-latency,latency=620'
+        'initiator=3,target=3,data-type=access-latency,latency=80'
+        'initiator=3,target=4,data-type=access-latency,latency=300'
+        'initiator=0,target=3,data-type=access-latency,latency=160'
+        'initiator=0,target=4,data-type=access-latency,latency=600'
+)
+
 # How long the guest may take to be up before something is wrong with the lab.
 readonly BOOT_TIMEOUT=600
 
@@ -128,9 +141,46 @@ machine_job() {
         done >>"$MACHINE_DIR/job/job"
 }
 
+# machine_nodes MIB: append the NUMA nodes, with so much DRAM, and the NVDIMMs to args.
+machine_nodes() {
+        local dram=$1 cpus=$OPT_CPUS entry
+        if [[ $OPT_SOCKETS == 2 ]]; then
+                ((cpus % 2 == 0)) || die "--sockets 2 takes an even number of --cpus"
+                dram=$((dram - SOCKET_DRAM))
+                cpus=$((cpus / 2))
+        fi
+        # shellcheck disable=SC2054 # the commas are qemu's
+        args+=(
+                -object "memory-backend-ram,id=dram,size=${dram}M"
+                -numa "node,nodeid=0,memdev=dram,cpus=0-$((cpus - 1))"
+                -numa node,nodeid=1,initiator=0
+                -numa node,nodeid=2,initiator=0
+                -object "memory-backend-ram,id=pmem0,size=$NVDIMM_SIZE"
+                -device nvdimm,id=nvdimm0,memdev=pmem0,node=1
+                -object "memory-backend-ram,id=pmem1,size=$NVDIMM_SIZE"
+                -device nvdimm,id=nvdimm1,memdev=pmem1,node=2
+        )
+        if [[ $OPT_SOCKETS == 2 ]]; then
+                # shellcheck disable=SC2054
+                args+=(
+                        -object "memory-backend-ram,id=dram1,size=${SOCKET_DRAM}M"
+                        -numa "node,nodeid=3,memdev=dram1,cpus=$cpus-$((OPT_CPUS - 1))"
+                        -numa node,nodeid=4,initiator=3
+                        -object "memory-backend-ram,id=pmem2,size=$NVDIMM_SIZE"
+                        -device nvdimm,id=nvdimm2,memdev=pmem2,node=4
+                )
+        fi
+        for entry in "${HMAT[@]}"; do
+                args+=(-numa "hmat-lb,initiator=0,hierarchy=memory,$entry")
+        done
+        [[ $OPT_SOCKETS == 1 ]] || for entry in "${SOCKET_HMAT[@]}"; do
+                args+=(-numa "hmat-lb,hierarchy=memory,$entry")
+        done
+}
+
 # machine_boot KERNEL_DIR IMAGE [DATA]: start the guest. DATA is a folder to copy into it.
 machine_boot() {
-        local kernel=$1 image=$2 data=${3:-} accel cpu args unit entry fd
+        local kernel=$1 image=$2 data=${3:-} accel cpu smp=$OPT_CPUS args unit entry fd
         machine_accel "$kernel"
         accel=$REPLY
 
@@ -140,6 +190,9 @@ machine_boot() {
         # DAMON and other readers of accessed bits need the TLB flushed at each switch to user space.
         cpu=max,-pcid
         [[ $accel == tcg ]] || cpu=host,-pcid
+
+        # Linux expects the processors of one socket on one node.
+        [[ $OPT_SOCKETS == 1 ]] || smp+=",sockets=2,cores=$((OPT_CPUS / 2)),threads=1"
 
         cp -r "$LAB_PARTS"/guest/. "$MACHINE_DIR/job/"
         machine_job "fs=$OPT_FS" "swap=$OPT_SWAP"
@@ -158,26 +211,16 @@ machine_boot() {
         # shellcheck disable=SC2054 # the commas are qemu's
         args=(
                 -name lab -nodefaults -display none -no-reboot -no-user-config
-                -accel "$accel" -cpu "$cpu" -smp "$OPT_CPUS"
+                -accel "$accel" -cpu "$cpu" -smp "$smp"
                 -machine q35,nvdimm=on,hmat=on
-                -m "size=$OPT_MEM,slots=4,maxmem=$((${OPT_MEM%[MG]} * unit + 4096))M"
-                -object "memory-backend-ram,id=dram,size=$OPT_MEM"
-                -numa "node,nodeid=0,memdev=dram,cpus=0-$((OPT_CPUS - 1))"
-                -numa node,nodeid=1,initiator=0
-                -numa node,nodeid=2,initiator=0
-                -object "memory-backend-ram,id=pmem0,size=$NVDIMM_SIZE"
-                -device nvdimm,id=nvdimm0,memdev=pmem0,node=1
-                -object "memory-backend-ram,id=pmem1,size=$NVDIMM_SIZE"
-                -device nvdimm,id=nvdimm1,memdev=pmem1,node=2
+                -m "size=$OPT_MEM,slots=4,maxmem=$((${OPT_MEM%[MG]} * unit + 6144))M"
                 -device virtio-rng-pci
                 -device virtio-serial-pci
                 -serial "file:$MACHINE_DIR/console"
                 -kernel "$kernel/vmlinuz" -initrd "$kernel/initrd"
                 -append "console=ttyS0 loglevel=5 panic=-1 pti=on log_buf_len=4M rcupdate.rcu_cpu_stall_suppress=1 nosoftlockup syscall.x32=y systemd.show_status=no systemd.default_timeout_start_sec=300 systemd.default_device_timeout_sec=300"
         )
-        for entry in "${HMAT[@]}"; do
-                args+=(-numa "hmat-lb,initiator=0,hierarchy=memory,$entry")
-        done
+        machine_nodes "$((${OPT_MEM%[MG]} * unit))"
         machine_disk root "$image" on
         machine_disk kernel "$kernel/modules.img" off,readonly=on
         machine_disk job "$MACHINE_DIR/job.tar" off,readonly=on

@@ -8,6 +8,7 @@ OPT_PACKAGES=()
 OPT_FS=ext4
 OPT_MEM=2G
 OPT_CPUS=2
+OPT_SOCKETS=1
 OPT_SWAP=
 OPT_TIMEOUT=600
 OPT_ALLOW_DMESG=
@@ -71,6 +72,10 @@ options_set() {
         --cpus)
                 options_check "$name" "$value" '[1-9][0-9]?' 'a number of processors'
                 OPT_CPUS=$value
+                ;;
+        --sockets)
+                options_check "$name" "$value" '1|2' '1 or 2'
+                OPT_SOCKETS=$value
                 ;;
         --swap)
                 options_check "$name" "$value" '[1-9][0-9]*[MG]' 'a size such as 1G or 512M'

@@ -39,7 +39,7 @@ e2e_header() {
         local file=$1 words word
         # shellcheck disable=SC2054 # the kernels are one value
         E2E=([kernels]=6.1,6.12,7.3 [packages]='' [fresh]=no [fs]=$OPT_FS [mem]=$OPT_MEM [cpus]=$OPT_CPUS
-                [swap]=$OPT_SWAP [timeout]=120 [allow-dmesg]='')
+                [sockets]=$OPT_SOCKETS [swap]=$OPT_SWAP [timeout]=120 [allow-dmesg]='')
         while read -r -a words; do
                 for word in "${words[@]}"; do
                         [[ $word == *=* && ${E2E[${word%%=*}]+x} ]] ||
@@ -93,7 +93,7 @@ e2e_plan() {
                 e2e_header "$file"
                 for kernel in ${E2E[kernels]//,/ }; do
                         [[ " ${TEST_KERNELS[*]} " == *" $kernel "* ]] || continue
-                        group="kernel=$kernel,fs=${E2E[fs]},mem=${E2E[mem]},cpus=${E2E[cpus]},swap=${E2E[swap]}"
+                        group="kernel=$kernel,fs=${E2E[fs]},mem=${E2E[mem]},cpus=${E2E[cpus]},sockets=${E2E[sockets]},swap=${E2E[swap]}"
                         if [[ ${E2E[fresh]} == yes ]]; then
                                 number=$((number + 1))
                                 group+=",fresh=$number"
@@ -124,7 +124,8 @@ e2e_guests() {
                 want[$name]=$allow
         done < <(tr ',' '\n' <<<"$group")
         kernel=${want[kernel]}
-        OPT_FS=${want[fs]} OPT_MEM=${want[mem]} OPT_CPUS=${want[cpus]} OPT_SWAP=${want[swap]}
+        OPT_FS=${want[fs]} OPT_MEM=${want[mem]} OPT_CPUS=${want[cpus]}
+        OPT_SOCKETS=${want[sockets]} OPT_SWAP=${want[swap]}
         kernel_dir=$(readlink "$TEST_DIR/made/kernel-$kernel")
         image=$(readlink "$TEST_DIR/made/image-$kernel")
 
