@@ -72,17 +72,38 @@ static AgingCgroup *cgroup_find(AgingCgroup *cgroups, size_t n_cgroups, const ch
         return NULL;
 }
 
+/* The tier's nodes, the nearest to where the cgroup runs. DAMON takes one of them for all of it. */
+static int tier_resolve(const Placement *placement, const AgingCgroup *cgroup, const Tier *tier,
+                        NodeSet *ret_nodes)
+{
+        const Tiers *tiers = &placement->tiers;
+        int root_fd = placement->host.cgroup_fd;
+        NodeSet allowed, home;
+        bool limited, bound;
+
+        if (!tiers_have_choice(tiers, tier))
+                return tiers_resolve(tiers, tier, ret_nodes);
+
+        limited = cgroup_allowed_nodes(root_fd, cgroup->cgroup, &allowed) >= 0 &&
+                  !nodeset_is_empty(&allowed);
+        bound = cgroup_home_nodes(root_fd, placement->host.sys_fd, cgroup->cgroup,
+                                  &tiers->proximity.cpus, &home) >= 0;
+        return tiers_resolve_near(tiers, tier, limited ? &allowed : NULL, bound ? &home : NULL,
+                                  ret_nodes);
+}
+
 /* Where its memory should be, or why that cannot be. */
-static void cgroup_resolve(AgingCgroup *cgroup, const Tiers *tiers)
+static void cgroup_resolve(const Placement *placement, AgingCgroup *cgroup)
 {
         const AnonRule *anon = &cgroup->rule->anon;
 
         if (!cgroup_match(cgroup->rule->cgroup, cgroup->cgroup))
                 cgroup->reason = "Its memory is accounted together with that of cgroups that the "
                                  "policy is not for: give it MemoryAccounting=yes.";
-        else if (tiers_resolve(tiers, &anon->cold_tier, &cgroup->cold) < 0 ||
+        else if (tier_resolve(placement, cgroup, &anon->cold_tier, &cgroup->cold) < 0 ||
                  nodeset_is_empty(&cgroup->cold) ||
-                 (anon->has_hot_tier && tiers_resolve(tiers, &anon->hot_tier, &cgroup->hot) < 0))
+                 (anon->has_hot_tier &&
+                  tier_resolve(placement, cgroup, &anon->hot_tier, &cgroup->hot) < 0))
                 cgroup->reason = plan_reason_text(PLAN_REASON_NO_NODE);
         else
                 cgroup->reason = "";
@@ -118,7 +139,7 @@ static int cgroup_add(const Placement *placement, const Inhabited *inhabited, Ag
         *cgroup =
                 (AgingCgroup){ .cgroup = TAKE_PTR(memory), .rule = inhabited->rule, .reason = "" };
         if (wants(cgroup->rule))
-                cgroup_resolve(cgroup, &placement->tiers);
+                cgroup_resolve(placement, cgroup);
         return 0;
 }
 

@@ -63,8 +63,12 @@ uint64_t mover_turn(const Mover *mover)
 int mover_choose_node(Mover *mover, unsigned from, uint64_t *bytes)
 {
         const NodeSet *nodes = &mover->request->nodes;
+        NodeSet here = {}, near;
         unsigned best_distance = 0;
         uint64_t best_room = 0;
+
+        nodeset_add(&here, from);
+        proximity_nearest(&mover->proximity, nodes, &here, &near);
 
         for (int node = nodeset_next(nodes, 0); node >= 0;
              node = nodeset_next(nodes, (unsigned)node + 1)) {
@@ -77,6 +81,9 @@ int mover_choose_node(Mover *mover, unsigned from, uint64_t *bytes)
                 if (room > *bytes)
                         room = *bytes;
                 (void)node_distance(mover->roots->sys_fd, from, (unsigned)node, &distance);
+                /* The HMAT may know better. */
+                if (!nodeset_has(&near, (unsigned)node))
+                        distance += UINT8_MAX;
 
                 if (room > best_room || (room == best_room && distance < best_distance)) {
                         best_room = room;

@@ -13,6 +13,7 @@
 
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/damon.h"
+#include "daemon/kernel/node.h"
 #include "daemon/kernel/pagecgroup.h"
 #include "daemon/kernel/process.h"
 #include "policy/macro.h"
@@ -183,6 +184,17 @@ void mover_init(const RelocateRequest *request, const MoverRoots *roots, int res
         sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
+/* Without it no node is nearer than another. */
+static void read_proximity(Mover *mover)
+{
+        _cleanup_(freep) Node *nodes = NULL;
+        size_t n_nodes = 0;
+
+        if (nodeset_count(&mover->request->nodes) > 1 &&
+            nodes_read(mover->roots->sys_fd, &nodes, &n_nodes) >= 0)
+                proximity_build(nodes, n_nodes, &mover->proximity);
+}
+
 /* Where its memory is charged, most likely: spares the search for it. */
 static int find_own_cgroup(Mover *mover)
 {
@@ -223,6 +235,7 @@ int mover_open(Mover *mover)
         if (r < 0)
                 return r;
 
+        read_proximity(mover);
         mover->pages = malloc(MOVER_BATCH_PAGES * sizeof(*mover->pages));
         mover->runs = malloc(DAMON_RUNS_MAX * sizeof(*mover->runs));
         return mover->pages && mover->runs ? 0 : -ENOMEM;

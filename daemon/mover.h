@@ -11,6 +11,7 @@
 #include "daemon/kernel/pagerun.h"
 #include "daemon/pace.h"
 #include "daemon/relocate.h"
+#include "policy/proximity.h"
 
 #define NSEC_PER_MSEC UINT64_C(1000000)
 #define NSEC_PER_SEC  UINT64_C(1000000000)
@@ -51,6 +52,7 @@ struct Mover {
         size_t n_pages;
         PageRun *runs;
         unsigned node; /* where the batch goes */
+        Proximity proximity;
 
         RelocateRange *ranges; /* by address; none of a DAX mapping. What is left to look at: */
         size_t n_ranges, range;

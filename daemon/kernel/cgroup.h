@@ -50,6 +50,11 @@ int cgroup_processes(int cgroup_fd, pid_t **ret_pids, size_t *ret_n_pids);
  * there, of the nearest cgroup above. -ENODATA: nobody has it, all nodes are allowed. */
 int cgroup_allowed_nodes(int root_fd, const char *path, NodeSet *ret_nodes);
 
+/* The nodes of @candidates with CPUs that the cgroup's cpuset lets it run on. -ENODATA, -ENOENT as
+ * above. */
+int cgroup_home_nodes(int root_fd, int sys_fd, const char *path, const NodeSet *candidates,
+                      NodeSet *ret_nodes);
+
 /* The nearest cgroup at or above @path whose memory is accounted; the root is one if there is a
  * memory controller in this hierarchy. -EOPNOTSUPP: there is none. */
 int cgroup_memory_path(int root_fd, const char *path, char **ret_path);

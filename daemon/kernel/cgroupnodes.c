@@ -8,11 +8,15 @@
 
 #include "daemon/kernel/attr.h"
 #include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/cpu.h"
 #include "daemon/kernel/directory.h"
 #include "policy/macro.h"
 
 /* About forty lines of memory.numa_stat, each with twenty-odd characters for each of 1024 nodes. */
 #define NUMA_STAT_MAX ((size_t)1024 * 1024)
+
+/* At most five characters for each of 8192 CPUs. */
+#define CPUSET_MAX ((size_t)64 * 1024)
 
 /* The path of the cgroup above, cut in place; false for the root's. */
 static bool path_cut(char *path)
@@ -33,7 +37,9 @@ static int open_if_there(int root_fd, const char *path, int *ret_fd)
         return r == -ENOENT && strcmp(path, "/") != 0 ? 0 : r;
 }
 
-int cgroup_allowed_nodes(int root_fd, const char *path, NodeSet *ret_nodes)
+/* A file of the cpuset controller, of the cgroup or of the next one above it that has the controller.
+ * The caller frees. -ENODATA: none has. */
+static int read_cpuset(int root_fd, const char *path, const char *name, char **ret_text)
 {
         _cleanup_(freep) char *at = strdup(path);
 
@@ -42,20 +48,41 @@ int cgroup_allowed_nodes(int root_fd, const char *path, NodeSet *ret_nodes)
 
         do {
                 _cleanup_(closep) int fd = -1;
-                char text[NODESET_TEXT_MAX];
+                size_t size;
                 int r;
 
                 r = open_if_there(root_fd, at, &fd);
                 if (r < 0)
                         return r;
-                r = fd >= 0 ? attr_read(fd, "cpuset.mems.effective", text, sizeof(text)) : -ENOENT;
-                if (r >= 0)
-                        return nodeset_parse(text, ret_nodes);
-                if (r != -ENOENT && r != -ENODEV)
+                r = fd >= 0 ? attr_read_all(fd, name, CPUSET_MAX, ret_text, &size) : -ENOENT;
+                if (r >= 0 || (r != -ENOENT && r != -ENODEV))
                         return r;
         } while (path_cut(at));
 
         return -ENODATA;
+}
+
+int cgroup_allowed_nodes(int root_fd, const char *path, NodeSet *ret_nodes)
+{
+        _cleanup_(freep) char *text = NULL;
+        int r;
+
+        r = read_cpuset(root_fd, path, "cpuset.mems.effective", &text);
+        if (r < 0)
+                return r;
+
+        text[strcspn(text, "\n")] = '\0';
+        return nodeset_parse(text, ret_nodes);
+}
+
+int cgroup_home_nodes(int root_fd, int sys_fd, const char *path, const NodeSet *candidates,
+                      NodeSet *ret_nodes)
+{
+        _cleanup_(freep) char *text = NULL;
+        int r;
+
+        r = read_cpuset(root_fd, path, "cpuset.cpus.effective", &text);
+        return r < 0 ? r : cpus_read_nodes(sys_fd, text, candidates, ret_nodes);
 }
 
 int cgroup_memory_path(int root_fd, const char *path, char **ret_path)

@@ -117,23 +117,6 @@ int cpus_read_online(int sys_fd, unsigned **ret_cpus, size_t *ret_n_cpus)
         return 0;
 }
 
-static int read_allowed(int process_fd, unsigned **ret_cpus, size_t *ret_n)
-{
-        static const char field[] = "\nCpus_allowed_list:\t";
-        _cleanup_(freep) char *text = NULL;
-        char *line;
-        size_t size;
-        int r;
-
-        r = attr_read_all(process_fd, "status", STATUS_MAX, &text, &size);
-        if (r < 0)
-                return process_result(process_fd, r);
-
-        /* The name, which is first, is escaped: a newline begins a field. */
-        line = strstr(text, field);
-        return line ? parse_line(line + strlen(field), ret_cpus, ret_n) : -EBADMSG;
-}
-
 static bool have_common(const unsigned *a, size_t n_a, const unsigned *b, size_t n_b)
 {
         for (size_t i = 0, j = 0; i < n_a && j < n_b;) {
@@ -147,14 +130,14 @@ static bool have_common(const unsigned *a, size_t n_a, const unsigned *b, size_t
         return false;
 }
 
-int cpus_read_home(int sys_fd, int process_fd, const NodeSet *candidates, NodeSet *ret_home)
+int cpus_read_nodes(int sys_fd, char *list, const NodeSet *candidates, NodeSet *ret_nodes)
 {
-        _cleanup_(freep) unsigned *allowed = NULL;
-        size_t n_allowed, n_cpus;
-        NodeSet home = {};
+        _cleanup_(freep) unsigned *listed = NULL;
+        size_t n_listed, n_cpus;
+        NodeSet nodes = {};
         int r;
 
-        r = read_allowed(process_fd, &allowed, &n_allowed);
+        r = parse_line(list, &listed, &n_listed);
         if (r < 0)
                 return r;
 
@@ -169,10 +152,28 @@ int cpus_read_home(int sys_fd, int process_fd, const NodeSet *candidates, NodeSe
                         continue;
                 if (r < 0)
                         return r;
-                if (have_common(allowed, n_allowed, cpus, n_cpus))
-                        nodeset_add(&home, (unsigned)node);
+                if (have_common(listed, n_listed, cpus, n_cpus))
+                        nodeset_add(&nodes, (unsigned)node);
         }
 
-        *ret_home = home;
+        *ret_nodes = nodes;
         return 0;
+}
+
+int cpus_read_home(int sys_fd, int process_fd, const NodeSet *candidates, NodeSet *ret_home)
+{
+        static const char field[] = "\nCpus_allowed_list:\t";
+        _cleanup_(freep) char *text = NULL;
+        char *line;
+        size_t size;
+        int r;
+
+        r = attr_read_all(process_fd, "status", STATUS_MAX, &text, &size);
+        if (r < 0)
+                return process_result(process_fd, r);
+
+        /* The name, which is first, is escaped: a newline begins a field. */
+        line = strstr(text, field);
+        return line ? cpus_read_nodes(sys_fd, line + strlen(field), candidates, ret_home)
+                    : -EBADMSG;
 }

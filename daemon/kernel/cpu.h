@@ -12,7 +12,10 @@
  * frees *ret_cpus. -EBADMSG: not a list, or a CPU beyond CPUS_MAX. */
 int cpus_read_online(int sys_fd, unsigned **ret_cpus, size_t *ret_n_cpus);
 
-/* The nodes of @candidates with CPUs that the process may use, from devices/system/node/nodeN/cpulist
- * and Cpus_allowed_list of the process' main thread: where it runs, but for threads that it has bound
- * themselves. -ESRCH: it is gone. */
+/* The nodes of @candidates with a CPU of @list ("0-3,8"), by devices/system/node/nodeN/cpulist. The
+ * list is cut at its newline. -EBADMSG: not a list. */
+int cpus_read_nodes(int sys_fd, char *list, const NodeSet *candidates, NodeSet *ret_nodes);
+
+/* The nodes of @candidates with CPUs that the process may use, by Cpus_allowed_list of its main
+ * thread: where it runs, but for threads that it has bound themselves. -ESRCH: it is gone. */
 int cpus_read_home(int sys_fd, int process_fd, const NodeSet *candidates, NodeSet *ret_home);

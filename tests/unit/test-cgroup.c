@@ -201,6 +201,28 @@ Test(cgroup, allowed_nodes_come_from_the_nearest_that_has_them)
         cr_assert_eq(nodeset_count(&nodes), 3);
 }
 
+Test(cgroup, home_is_the_nodes_of_its_cpus)
+{
+        _cleanup_(scratch_freep) Scratch scratch = scratch_new();
+        _cleanup_(closep) int sys_fd = fixture_open("sys-sockets");
+        NodeSet sockets = {}, nodes = {};
+
+        nodeset_add(&sockets, 0);
+        nodeset_add(&sockets, 1);
+        tree_make(&scratch, "a");
+        tree_make(&scratch, "a/b");
+        cr_assert_eq(cgroup_home_nodes(scratch.fd, sys_fd, "/a/b", &sockets, &nodes), -ENODATA);
+
+        tree_write(&scratch, "cpuset.cpus.effective", "0-15\n");
+        cr_assert_eq(cgroup_home_nodes(scratch.fd, sys_fd, "/a/b", &sockets, &nodes), 0);
+        cr_assert_eq(nodeset_count(&nodes), 2);
+
+        tree_write(&scratch, "a/cpuset.cpus.effective", "4-5,12\n");
+        cr_assert_eq(cgroup_home_nodes(scratch.fd, sys_fd, "/a/b", &sockets, &nodes), 0);
+        cr_assert_eq(nodeset_count(&nodes), 1);
+        cr_assert(nodeset_has(&nodes, 1));
+}
+
 static void assert_memory_path(const Scratch *scratch, const char *path, const char *expected)
 {
         _cleanup_(freep) char *found = NULL;

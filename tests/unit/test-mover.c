@@ -6,8 +6,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "daemon/kernel/node.h"
 #include "daemon/kernel/process.h"
 #include "daemon/mover.h"
+#include "policy/macro.h"
 #include "tests/unit/damon-tree.h"
 
 /* A child with PAGES written pages, and a /sys on which only what a test puts there is to be had:
@@ -226,4 +228,27 @@ Test(mover, moves_no_more_than_it_may)
         cr_assert_eq(mover.result.left_bytes, PAGES * PAGE);
         cr_assert_str_eq(mover.result.reason, "the limit is reached");
         expect(&sys, KDAMONDS "nr_kdamonds", "0");
+}
+
+/* Both have room, and the kernel's distances are all the same; the memory of socket 0 is node 3. */
+Test(mover, goes_to_the_node_that_is_nearest_to_where_the_page_is)
+{
+        _cleanup_(closep) int sys_fd = fixture_open("sys-sockets-hmat");
+        _cleanup_(freep) Node *nodes = NULL;
+        MoverRoots here = { .sys_fd = sys_fd };
+        RelocateRequest asked = {};
+        Mover moving = { .request = &asked, .roots = &here, .finder.page_size = 4096 };
+        size_t n_nodes;
+
+        nodeset_add(&asked.nodes, 2);
+        nodeset_add(&asked.nodes, 3);
+        cr_assert_eq(nodes_read(sys_fd, &nodes, &n_nodes), 0);
+        proximity_build(nodes, n_nodes, &moving.proximity);
+        for (unsigned from = 0; from < 2; from++) {
+                uint64_t bytes = 1 << 20;
+
+                cr_assert_eq(mover_choose_node(&moving, from, &bytes), 0);
+                cr_assert_eq(bytes, 1 << 20);
+                cr_assert_eq(moving.node, 3 - from);
+        }
 }
