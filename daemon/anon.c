@@ -22,6 +22,7 @@ static void anon_set_state(Placement *placement, Target *target, MappingState st
 
 static void todo_drop(TargetAnon *anon)
 {
+        anon->put_off = NULL;
         free(anon->threads);
         anon->threads = NULL;
         anon->n_threads = 0;
@@ -32,13 +33,17 @@ static void todo_drop(TargetAnon *anon)
 static Plan threads_plan(Target *target, const Scan *scan, const Budget *budget)
 {
         TargetAnon *anon = &target->anon;
-        Plan sum = { .state = MAPPING_PLACED };
-        bool has_given = false;
+        bool is_first = anon->threads_after == 0;
+        Plan sum = is_first ? (Plan){ .state = MAPPING_PLACED } : anon->plan;
 
         todo_drop(anon);
+        if (is_first)
+                anon->pass_is_clean = anon->pass_is_bare = true;
         anon->threads = calloc(scan->n_threads + 1, sizeof(*anon->threads));
-        if (!anon->threads)
+        if (!anon->threads) {
+                anon->pass_is_clean = false;
                 return (Plan){ .state = MAPPING_PLACING };
+        }
 
         for (size_t i = 0; i < scan->n_threads; i++) {
                 const ScanThread *thread = &scan->threads[i];
@@ -50,7 +55,7 @@ static Plan threads_plan(Target *target, const Scan *scan, const Budget *budget)
                 Plan plan = plan_build(&target->anon_intent, budget, &placed);
                 unsigned action = plan.actions & (PLAN_PLACE | PLAN_RELEASE);
 
-                has_given = has_given || thread->policy != VMA_POLICY_DEFAULT;
+                anon->pass_is_bare = anon->pass_is_bare && thread->policy == VMA_POLICY_DEFAULT;
                 if (action != PLAN_NOTHING)
                         anon->threads[anon->n_threads++] = (TargetThread){
                                 .tid = thread->tid,
@@ -60,9 +65,13 @@ static Plan threads_plan(Target *target, const Scan *scan, const Budget *budget)
                         sum = plan;
                 sum.actions |= action;
         }
-        if (!has_given)
-                anon->given = NULL;
-        anon->is_settled = anon->n_threads == 0;
+        anon->pass_is_clean = anon->pass_is_clean && anon->n_threads == 0;
+        anon->threads_after = scan->threads_next;
+        if (scan->threads_next == 0) {
+                if (anon->pass_is_bare)
+                        anon->given = NULL;
+                anon->is_settled = anon->pass_is_clean;
+        }
         return sum;
 }
 
@@ -181,6 +190,8 @@ void anon_plan(Placement *placement, Target *target, const Scan *scan, uint64_t 
         if (target->rule)
                 anon->pause_max_ns = limits_pause_max_ns(&target->rule->limits);
 
+        if (scan->has_threads && scan->threads_next != 0)
+                placement_due(placement, target, 0);
         if (anon->n_threads == 0) {
                 anon->n_failures = 0;
                 anon->retry_usec = 0;
@@ -208,11 +219,16 @@ static void threads_failed(Placement *placement, Target *target, const char *rea
         todo_drop(anon);
         anon->is_settled = false;
         anon->retry_usec = placement_now(placement) + in_usec;
-        if (has_failed && anon->is_concerned && anon->state != MAPPING_FAILED)
+        if (has_failed && anon->is_concerned && anon->state != MAPPING_FAILED &&
+            anon->state != MAPPING_PARTIAL)
                 log_event(LOG_NOTICE, LOG_ID_NOT_PLACED, NULL, 0,
                           "Process %d (%s), %s, anonymous memory: %s", target->pid,
                           target->subject.comm, target->rule->source, reason);
-        anon_set_state(placement, target, has_failed ? MAPPING_FAILED : MAPPING_PLACING, reason);
+        anon_set_state(placement, target,
+                       !has_failed   ? MAPPING_PLACING
+                       : anon->given ? MAPPING_PARTIAL
+                                     : MAPPING_FAILED,
+                       reason);
         placement_due(placement, target, in_usec);
         target_proceed(placement, target); /* its pages may move all the same */
 }
@@ -242,17 +258,19 @@ static void on_thread_applied(const InjectOutcome *outcome, int error, void *use
         if (!outcome)
                 threads_failed(placement, target, outcome_error_text(error), false);
         else if (outcome->error == -ESRCH) {
-                anon->at++; /* a thread that has ended; or all of them, as a look will tell */
+                /* A thread that has ended; or all of them, as a look will tell. */
                 placement_due(placement, target, placement_retry_usec(1, false));
                 target_proceed(placement, target);
+        } else if (outcome->error < 0 && outcome_may_pass(outcome)) {
+                anon->put_off = inject_step_text(outcome->step, outcome->error);
+                target_proceed(placement, target); /* the others do not wait for it */
         } else if (outcome->error < 0)
                 threads_failed(placement, target, inject_step_text(outcome->step, outcome->error),
-                               !outcome_may_pass(outcome));
+                               true);
         else if (outcome->result < 0)
                 threads_failed(placement, target, outcome_result_text(outcome->result), false);
         else {
                 target->was_applied = true; /* so it is looked at again, and is settled then */
-                anon->at++;
                 target_proceed(placement, target);
         }
 }
@@ -314,10 +332,16 @@ bool anon_proceed(Placement *placement, Target *target)
         };
         int r;
 
+        if (anon->at >= anon->n_threads && anon->put_off) {
+                threads_failed(placement, target, anon->put_off, false);
+                return true;
+        }
         if (anon->at >= anon->n_threads)
                 return anon->stack_end != 0 && stack_begin(placement, target);
 
-        thread = &anon->threads[anon->at];
+        /* What a stop would cut short is left alone for as long as it may end by itself. */
+        request.insist = anon->n_failures >= PLACEMENT_FAILED_AFTER;
+        thread = &anon->threads[anon->at++];
         request.target.thread = thread->tid;
         target->apply_kind = thread->action;
         target->apply_nodes = target->anon_intent.nodes;

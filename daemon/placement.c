@@ -200,7 +200,8 @@ int placement_look(Placement *placement, Target *target)
 
         placement->account.scans++;
         target->n_skipped = 0;
-        r = scan_process(&placement->scanner, target->pid, scan_flags(target), &scan);
+        r = scan_process(&placement->scanner, target->pid, scan_flags(target),
+                         target->anon.threads_after, &scan);
         if (r >= 0)
                 r = target_update(&placement->targets, target, &scan);
         if (r == -ESRCH) {

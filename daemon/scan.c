@@ -282,7 +282,14 @@ static int mappings_scan(Scanner *scanner, int process_fd, Scan *scan)
         return r;
 }
 
-static int threads_scan(int process_fd, Scan *scan)
+static int compare_tids(const void *a, const void *b)
+{
+        const pid_t *left = a, *right = b;
+
+        return (*left > *right) - (*left < *right);
+}
+
+static int threads_scan(int process_fd, pid_t after, Scan *scan)
 {
         _cleanup_(freep) pid_t *tids = NULL;
         size_t n_tids;
@@ -291,13 +298,20 @@ static int threads_scan(int process_fd, Scan *scan)
         r = threads_list(process_fd, &tids, &n_tids);
         if (r < 0)
                 return r;
-        scan->threads = calloc(n_tids + 1, sizeof(*scan->threads));
+        qsort(tids, n_tids, sizeof(*tids), compare_tids);
+        scan->threads = calloc(SCAN_THREADS_MAX, sizeof(*scan->threads));
         if (!scan->threads)
                 return -ENOMEM;
 
         for (size_t i = 0; i < n_tids; i++) {
                 ScanThread *thread = &scan->threads[scan->n_threads];
 
+                if (tids[i] <= after)
+                        continue;
+                if (scan->n_threads == SCAN_THREADS_MAX) {
+                        scan->threads_next = scan->threads[scan->n_threads - 1].tid;
+                        break;
+                }
                 thread->tid = tids[i];
                 r = thread_policy_read(process_fd, tids[i], &thread->policy, &thread->nodes);
                 if (r < 0 && r != -ESRCH)
@@ -314,7 +328,7 @@ static bool wants_threads(const Scan *scan, unsigned flags)
                ((flags & SCAN_THREADS) && scan->rule && scan->rule->anon.tier.kind != TIER_DEFAULT);
 }
 
-int scan_process(Scanner *scanner, pid_t pid, unsigned flags, Scan *ret_scan)
+int scan_process(Scanner *scanner, pid_t pid, unsigned flags, pid_t threads_after, Scan *ret_scan)
 {
         _cleanup_(scan_deinit) Scan scan = {};
         _cleanup_(closep) int process_fd = -1;
@@ -332,7 +346,7 @@ int scan_process(Scanner *scanner, pid_t pid, unsigned flags, Scan *ret_scan)
                 r = mappings_scan(scanner, process_fd, &scan);
         }
         if (r >= 0 && wants_threads(&scan, flags))
-                r = threads_scan(process_fd, &scan);
+                r = threads_scan(process_fd, threads_after, &scan);
         if (r < 0)
                 return r;
 

@@ -27,6 +27,10 @@ typedef enum ScanFlags {
         SCAN_THREADS_ALWAYS = 1 << 1, /* even if no policy is for it any more */
 } ScanFlags;
 
+/* Threads that one look reads the policies of: 10 to 50 us each, and more where much memory is mapped
+ * below the program. */
+#define SCAN_THREADS_MAX ((size_t)512)
+
 /* Devices that a scanner remembers. */
 #define SCANNER_DEVICES_MAX 64u
 
@@ -88,11 +92,13 @@ struct Scan {
         ScanAnon anon; /* all 0 unless rule_concerns_anon() */
         ScanThread *threads;
         size_t n_threads;
-        bool has_threads; /* they were looked at, as SCAN_THREADS says */
+        bool has_threads;   /* they were looked at, as SCAN_THREADS says; */
+        pid_t threads_next; /* and there are more, after this one; 0: there are not */
 };
 
-/* -ESRCH: it has ended, or is a kernel thread. Others: it cannot be looked at now. */
-int scan_process(Scanner *scanner, pid_t pid, unsigned flags, Scan *ret_scan);
+/* @flags: ScanFlags. @threads_after: of its threads those beyond, by number, SCAN_THREADS_MAX of them.
+ * -ESRCH: it has ended, or is a kernel thread. Others: it cannot be looked at now. */
+int scan_process(Scanner *scanner, pid_t pid, unsigned flags, pid_t threads_after, Scan *ret_scan);
 void scan_deinit(Scan *scan);
 
 /* Whether a private mapping of a file on this device can be of interest to the rule: what a record of

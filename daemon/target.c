@@ -101,6 +101,7 @@ void target_rules_changed(Target *target)
         target->anon.retry_usec = 0;
         target->anon.actions = PLAN_NOTHING;
         target->anon.n_threads = 0;
+        target->anon.threads_after = 0;
         target->anon.stack_end = 0;
         target->anon.stack_was_tried = false;
         target->apply_outdated = target->apply != NULL;

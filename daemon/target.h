@@ -69,6 +69,10 @@ struct TargetAnon {
         uint64_t pause_max_ns; /* of the policy that gave it */
         TargetThread *threads; /* yet to be done */
         size_t n_threads, at;
+        const char *put_off; /* why one of them could not be had just now; NULL: none */
+        pid_t threads_after; /* where the next look at threads goes on; 0: at the first */
+        bool pass_is_clean;  /* all were as they should be, and */
+        bool pass_is_bare;   /* none had a policy, in this going through them */
         uint64_t stack_start, stack_end; /* to be kept out of it; 0: nothing to do */
         bool stack_was_tried;
         char cgroup_reason[192]; /* why ColdAfter= or FastMax= of its cgroup is not served; "" */
