@@ -52,6 +52,10 @@ int heat_new(sd_event *event, int sys_fd, int cgroup_fd, int run_fd, Heat **ret_
 void heat_free(Heat *heat);
 void heat_freep(Heat **heat);
 
+/* What a killed one left behind: damon_stat switched off. (Its kdamond is relocate_recover()'s to turn off,
+ * with all that is ours in DAMON.) Nobody is at it: at the start. */
+int heat_recover(void);
+
 /* Damon=take: whether DAMON may be taken from damon_stat, and from who has set it up and runs nothing. */
 void heat_set_take(Heat *heat, bool take);
 

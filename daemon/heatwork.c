@@ -2,6 +2,7 @@
 #include "daemon/heatwork.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -423,4 +424,18 @@ int heat_end(const HeatWorld *world, HeatWork *work)
         if (held >= 0)
                 work->stat_held = false;
         return r < 0 ? r : held;
+}
+
+int heat_recover(void)
+{
+        const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
+        _cleanup_(closep) int sys_fd = -1, run_fd = -1;
+
+        run_fd = open("/run/daxtierd", flags | O_NOFOLLOW);
+        if (run_fd < 0)
+                return errno == ENOENT ? 0 : -errno;
+        sys_fd = open("/sys", flags);
+        if (sys_fd < 0)
+                return -errno;
+        return hold_recover(sys_fd, run_fd, HOLD_DAMON_STAT);
 }

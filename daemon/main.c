@@ -8,6 +8,7 @@
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
 
+#include "daemon/heat.h"
 #include "daemon/log.h"
 #include "daemon/manager.h"
 #include "daemon/online.h"
@@ -101,6 +102,13 @@ static void recover(void)
                           "Cannot undo what a killed run left in DAMON or in numa/demotion_enabled "
                           "(%s); see /run/daxtierd",
                           strerror(-r));
+        r = heat_recover();
+        if (r < 0)
+                log_event(
+                        LOG_WARNING, NULL, NULL, r,
+                        "Cannot switch damon_stat on again, which a killed run switched off (%s); "
+                        "see /run/daxtierd/damon-stat",
+                        strerror(-r));
         r = online_recover();
         if (r < 0)
                 log_event(

@@ -10,6 +10,7 @@
 #include <time.h>
 
 #include "daemon/bus.h"
+#include "daemon/heat.h"
 #include "daemon/injection.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/conffiles.h"
@@ -142,8 +143,7 @@ int manager_configure(Manager *manager, ConfigError *ret_error)
         config_deinit(&manager->config);
         managed_free(manager->managed, manager->n_managed);
         manager->config = config;
-        if (manager->placement)
-                heat_set_take(manager->placement->heat, config.damon_take);
+        heat_set_take(manager->placement->heat, config.damon_take);
         manager->managed = managed;
         manager->n_managed = n_managed;
         return 0;
