@@ -57,8 +57,8 @@ none of its business; the baseline is what the `mmap()` and `munmap()` take that
     ('Anonymous memory, from the first page on',
      '''Under `[Anon] Tier=cheap`. A program starts, maps 256 MiB and writes to it at once: *at once*, *ever*
 and *at the end* as above. *map* is a program that maps, touches and unmaps a page 10,000 times a second, if
-it can: what one takes of its processor, how many it made, the calls that were made in it, and the service's
-processor time for each. *idle* is the service while a program has a large heap and does nothing. The
+it can: what one takes of its processor (*watched*: under a policy for copies alone), how many it made, the
+calls that were made in it, and the service's processor time for each. *idle* is the service while a program has a large heap and does nothing. The
 baseline is the same without a policy; of *map-calls* the mappings.''',
      ('anon-started', 'anon-map', 'anon-idle')),
     ("Redis' fork",
