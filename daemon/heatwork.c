@@ -268,6 +268,12 @@ static void share_allowance(HeatWork *work, size_t i, uint64_t elapsed_usec, uin
                 (n_moving > 0 ? n_moving : 1);
 }
 
+/* Somebody may have turned it off and on: it counts from 0 then. */
+static uint64_t since(uint64_t now, uint64_t before)
+{
+        return now >= before ? now - before : now;
+}
+
 /* Whether a quota is to change. */
 static bool adjust(HeatWork *work, const DamonStats *stats, uint64_t elapsed_usec)
 {
@@ -277,9 +283,9 @@ static bool adjust(HeatWork *work, const DamonStats *stats, uint64_t elapsed_use
         for (size_t i = 0; i < work->n_told; i++) {
                 HeatSlot *slot = &work->slots[i];
 
-                tried[i] = stats[i].tried_bytes - slot->seen.tried_bytes;
+                tried[i] = since(stats[i].tried_bytes, slot->seen.tried_bytes);
                 if (slot->cgroup && !slot->fresh)
-                        slot->moved_bytes = stats[i].moved_bytes - slot->seen.moved_bytes;
+                        slot->moved_bytes = since(stats[i].moved_bytes, slot->seen.moved_bytes);
                 if (slot->moved_bytes > 0)
                         work->moved = true;
                 slot->seen = stats[i];
@@ -298,17 +304,22 @@ static bool adjust(HeatWork *work, const DamonStats *stats, uint64_t elapsed_use
         return changed;
 }
 
-static int claim(const HeatWorld *world, HeatWork *work)
+static int stat_release(HeatWork *work)
 {
         int r;
 
-        if (world->take && !work->stat_held) {
-                r = hold_take(world->sys_fd, world->run_fd, HOLD_DAMON_STAT, "N", &work->stat);
-                if (r < 0)
-                        return refuse(work, r, "damon_stat cannot be switched off: %s",
-                                      strerror(-r));
-                work->stat_held = true;
-        }
+        if (!work->stat_held)
+                return 0;
+        r = hold_release(&work->stat);
+        if (r >= 0)
+                work->stat_held = false;
+        return r;
+}
+
+static int claim_list(const HeatWorld *world, HeatWork *work)
+{
+        int r;
+
         if (damon_is_taken(world->sys_fd, work->reason, sizeof(work->reason)) && !world->take)
                 return -EBUSY;
         r = damon_claim(world->claim, world->take);
@@ -325,6 +336,23 @@ static int claim(const HeatWorld *world, HeatWork *work)
         return 0;
 }
 
+static int claim(const HeatWorld *world, HeatWork *work)
+{
+        int r;
+
+        if (world->take && !work->stat_held) {
+                r = hold_take(world->sys_fd, world->run_fd, HOLD_DAMON_STAT, "N", &work->stat);
+                if (r < 0)
+                        return refuse(work, r, "damon_stat cannot be switched off: %s",
+                                      strerror(-r));
+                work->stat_held = true;
+        }
+        r = claim_list(world, work);
+        if (r < 0)
+                (void)stat_release(work);
+        return r;
+}
+
 static int start(const HeatWorld *world, HeatWork *work, uint64_t now_usec)
 {
         int r;
@@ -338,6 +366,7 @@ static int start(const HeatWorld *world, HeatWork *work, uint64_t now_usec)
         r = tell_all(world, work, damon_heat_start);
         if (r < 0) {
                 (void)damon_release(world->claim);
+                (void)stat_release(work);
                 work->claimed = false;
         }
         if (r == -EOPNOTSUPP)
@@ -414,15 +443,12 @@ void heat_step(const HeatWorld *world, HeatWork *work, uint64_t now_usec)
 
 int heat_end(const HeatWorld *world, HeatWork *work)
 {
-        int r, held = 0;
+        int r, held;
 
         r = damon_release(world->claim);
         work->claimed = false;
         lost(work);
-        if (work->stat_held)
-                held = hold_release(&work->stat);
-        if (held >= 0)
-                work->stat_held = false;
+        held = stat_release(work);
         return r < 0 ? r : held;
 }
 

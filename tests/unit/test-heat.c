@@ -212,12 +212,14 @@ Test(heat, says_who_has_damon_and_goes_on_when_it_is_free)
         put(&sys, KDAMONDS "nr_kdamonds", "1\n");
         put(&sys, KDAMONDS "0/state", "on\n");
         put(&sys, KDAMONDS "0/pid", "4711\n");
+        put(&sys, "module/damon_stat/parameters/enabled", "Y\n");
         heat_set_take(heat, true); /* not what runs */
         cr_assert_eq(heat_set(heat, wishes, 2, &tiers), 0);
         await_error("/a", -EBUSY);
         cr_assert_not_null(strstr(state.reason, "4711"), "%s", state.reason);
         expect(&sys, KDAMONDS "nr_kdamonds", "1");
         expect(&sys, KDAMONDS "0/state", "on");
+        expect(&sys, "module/damon_stat/parameters/enabled", "Y");
 
         put(&sys, KDAMONDS "0/state", "off\n");
         put(&sys, KDAMONDS "nr_kdamonds", "0\n");
