@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "daemon/kernel/cgroup.h"
@@ -132,6 +133,7 @@ static int run_steps(Mover *mover)
         Tally before, now;
         int r;
 
+        (void)reclaim_drain();
         r = tally(mover, &before);
         while (r >= 0 && before.from > keep && futile < FUTILE_STEPS) {
                 r = step(mover, before.from - keep);
@@ -166,11 +168,12 @@ int mover_demote(Mover *mover)
         r = check(mover);
         if (r >= 0)
                 r = mover_demotion_on(mover, RELOCATE_RECLAIM);
-        if (r < 0)
-                return r;
+        if (r >= 0)
+                r = run_steps(mover);
 
-        (void)reclaim_drain();
-        r = run_steps(mover);
+        if (mover->refused & (1u << RELOCATE_RECLAIM))
+                snprintf(mover->result.reason, sizeof(mover->result.reason), "%s",
+                         mover->engines[RELOCATE_RECLAIM].reason);
         if (r == -EDQUOT)
                 mover->limited = true;
         return r == -EDQUOT ? 0 : r;

@@ -23,6 +23,8 @@ typedef enum RelocateKind {
         RELOCATE_MEASURE, /* see how much was not, since; moves nothing */
 } RelocateKind;
 
+#define RELOCATE_KINDS 4u
+
 /* Bytes of a process. Of a file mapping only the copies are moved, of anonymous memory every page. */
 struct RelocateRange {
         uint64_t start;

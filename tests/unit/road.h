@@ -46,12 +46,33 @@ typedef struct Moves {
         uint64_t bytes_turn; /* as the last one was asked */
         bool anonymous;
         RelocateResult result;
+
+        RelocateKind kinds[8]; /* of cgroups: the first ones that were asked for */
+        unsigned n_kinds;
+        uint64_t keep_bytes;
+        RelocateResult results[RELOCATE_KINDS]; /* of cgroups, by kind */
 } Moves;
 
 static Moves *moves;
 
+static inline void on_cgroup_relocation(const RelocateRequest *request, int result_fd)
+{
+        const RelocateResult *result = &moves->results[request->kind];
+
+        if (moves->n_kinds < ARRAY_SIZE(moves->kinds))
+                moves->kinds[moves->n_kinds++] = request->kind;
+        moves->keep_bytes = request->keep_bytes;
+        if (strcmp(request->cgroup, road.watched->group) != 0 ||
+            write(result_fd, result, sizeof(*result)) != sizeof(*result))
+                _exit(EIO);
+}
+
 static inline void on_relocation(const RelocateRequest *request, int result_fd)
 {
+        if (request->kind != RELOCATE_PROCESS) {
+                on_cgroup_relocation(request, result_fd);
+                return;
+        }
         moves->n_begun++;
         moves->bytes_turn = request->bytes_turn;
         moves->anonymous = request->anonymous;
