@@ -11,7 +11,7 @@ set -euo pipefail
 
 cd "$(dirname "$(readlink -f "$0")")"
 parts=(fault-cost preload-cost policy-miss policy-latency policy-move policy-idle policy-harm
-    anon-place anon-mover anon-redis anon-heat)
+    anon-place anon-mover anon-heat anon-fastmax anon-redis)
 failed=0
 
 if [[ ${1:-} == --plot ]]; then
