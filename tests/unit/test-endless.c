@@ -54,6 +54,20 @@ RoadTest(endless, even_the_slowest_rate_moves_a_page)
         program_end(&program);
 }
 
+/* One that was through in no time has spent what the next five seconds earn. */
+RoadTest(endless, one_relocation_waits_for_what_another_has_spent)
+{
+        Program program;
+
+        moves->result.moved_bytes = 5 << 20;
+        program = misplaced_start("MoveRate=1M\n");
+        await_moves(1);
+        cr_expect_eq(moves->bytes_turn, 5 << 20);
+        run_for(500);
+        cr_expect_eq(moves->n_begun, 1, "%u", moves->n_begun);
+        program_end(&program);
+}
+
 RoadTest(endless, once_it_is_told_to_stop_it_begins_nothing)
 {
         Program program = program_start();
