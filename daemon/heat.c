@@ -16,7 +16,7 @@
 
 /* How soon we look again what DAMON has done: something moved, or not, or it did not go. */
 #define BUSY_USEC      (1 * USEC_PER_SEC)
-#define IDLE_USEC      (4 * USEC_PER_SEC)
+#define IDLE_USEC      (3 * USEC_PER_SEC)
 #define RETRY_USEC_MIN (5 * USEC_PER_SEC)
 #define RETRY_USEC_MAX (60 * USEC_PER_SEC)
 

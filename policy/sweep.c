@@ -17,6 +17,10 @@
  * that is no multiple of the page size. */
 #define QUOTA_UNIT (UINT64_C(64) << 10)
 
+/* That a cgroup has become cold shows some seconds after it began to move: until then it moves no faster than
+ * so many times the rate, however little there was before. */
+#define RUSH 4u
+
 /* A debt is paid in about that time, and never so that nothing moves at all. */
 #define DEBT_SEC      3u
 #define ALLOWANCE_MIN 16u /* a sixteenth of the rate */
@@ -55,6 +59,7 @@ void sweep_init(const SweepTimes *times, uint64_t bytes, uint64_t round_usec, ui
         max /= n_sweeps > 0 ? n_sweeps : 1;
         if (round_usec > 0)
                 max = clamp(share(bytes, times->sample_usec, round_usec), 0, max);
+        max = clamp(share(rate, RUSH * times->sample_usec, USEC_PER_SEC), 0, max);
         if (max < QUOTA_UNIT)
                 max = QUOTA_UNIT;
         max = round_down(max);

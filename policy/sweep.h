@@ -9,8 +9,9 @@
  *
  * - It comes by a page again no sooner than after the time that makes a page cold. So a page that was not
  *   used since the last time has not been used for that long.
- * - What it moves keeps to a rate. How much that is depends on how much of what it looks at is the
- *   cgroup's and cold, which only shows afterwards: the quota follows. */
+ * - What it moves keeps to a rate, over some seconds. How much that is depends on how much of what it looks
+ *   at is the cgroup's and cold, which only shows afterwards: the quota follows, and makes up for what
+ *   was too much. */
 
 typedef struct SweepTimes SweepTimes;
 typedef struct Sweep Sweep;

@@ -63,6 +63,18 @@ Test(sweep, many_of_them_share_the_time_to_look)
         cr_assert_eq(many.quota_max, GIB / 8);
 }
 
+/* Whatever there is to look at. */
+Test(sweep, is_never_much_faster_than_the_rate)
+{
+        SweepTimes times;
+        Sweep sweep;
+
+        sweep_times(3 * SEC, &times);
+        sweep_init(&times, 64 * GIB, 3 * SEC, 16 * MIB, 1, &sweep);
+        cr_assert_eq(sweep.quota, 6 * MIB);
+        cr_assert_eq(sweep.quota_max, 24 * MIB);
+}
+
 /* Only a tenth of what is looked at moves: ten times as much may be looked at, after a few steps. */
 Test(sweep, the_quota_rises_until_the_rate_is_reached)
 {
