@@ -39,6 +39,7 @@ struct Heat {
         HeatWish *wishes;
         HeatCgroup *cgroups; /* of each wish */
         size_t n_wishes;
+        bool overflow; /* there were more */
         Tiers tiers;
 
         DamonClaim claim;
@@ -415,9 +416,15 @@ int heat_set(Heat *heat, const HeatWish *wishes, size_t n_wishes, const Tiers *t
         size_t n = 0;
         int r;
 
-        for (size_t i = 0; i < n_wishes && n < HEAT_WISHES_MAX; i++)
-                if (!is_named(kept, n, wishes[i].cgroup))
+        heat->overflow = false;
+        for (size_t i = 0; i < n_wishes; i++) {
+                if (is_named(kept, n, wishes[i].cgroup))
+                        continue;
+                if (n < HEAT_WISHES_MAX)
                         kept[n++] = wishes[i];
+                else
+                        heat->overflow = true;
+        }
         if (n == heat->n_wishes && wishes_equal(heat->wishes, kept, n) &&
             nodeset_equal(&heat->tiers.cheap, &tiers->cheap) &&
             nodeset_equal(&heat->tiers.fast, &tiers->fast))
@@ -453,7 +460,9 @@ void heat_state(const Heat *heat, const char *cgroup, HeatState *ret_state)
         const char *reason;
 
         if (!found) {
-                *ret_state = (HeatState){ .error = -ENOENT, .reason = "nothing is wished for it" };
+                *ret_state = heat->overflow ? (HeatState){ -E2BIG, "as many cgroups as can be have "
+                                                                   "ColdAfter= already" }
+                                            : (HeatState){ -ENOENT, "nothing is wished for it" };
                 return;
         }
 

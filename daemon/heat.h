@@ -37,7 +37,7 @@ struct HeatWish {
 struct HeatState {
         /* 0: DAMON is at it. -EINPROGRESS: not yet. -EOPNOTSUPP: this kernel cannot do it, and never will.
          * Anything else is tried again: -EBUSY: somebody else has DAMON; -ENOENT: nothing is wished for
-         * this cgroup; … */
+         * this cgroup; -E2BIG: it is beyond HEAT_WISHES_MAX; … */
         int error;
         const char *reason;     /* a sentence, with what to do; "" if .error is 0 or -EINPROGRESS */
         uint64_t demoted_bytes; /* what DAMON says it moved, since it was first wished for */

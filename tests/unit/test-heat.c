@@ -267,3 +267,22 @@ Test(heat, a_cgroup_that_is_not_there_keeps_the_others_from_nothing)
         cr_assert_eq(state.error, -ENOENT);
         expect(&sys, HEAT_CONTEXT "schemes/2/access_pattern/sz/max", "1");
 }
+
+Test(heat, of_more_cgroups_than_there_can_be_the_first_are_served)
+{
+        HeatWish many[HEAT_WISHES_MAX + 2];
+        char names[HEAT_WISHES_MAX + 2][16];
+
+        for (size_t i = 0; i < ARRAY_SIZE(many); i++) {
+                snprintf(names[i], sizeof(names[i]), "/many/%zu", i);
+                many[i] = wishes[1];
+                many[i].cgroup = names[i];
+        }
+        put(&sys, "module/damon_stat/parameters/enabled", "Y\n");
+        cr_assert_eq(heat_set(heat, many, ARRAY_SIZE(many), &tiers), 0);
+        await_error("/many/63", -EBUSY);
+        heat_state(heat, "/many/64", &state);
+        cr_assert_eq(state.error, -E2BIG);
+        heat_state(heat, "/many/65", &state);
+        cr_assert_eq(state.error, -E2BIG);
+}
