@@ -2,37 +2,33 @@
 #include "daemon/idle.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 
 #include "policy/macro.h"
 
 /* What is less is not worth the start of a process, and may be no more than what is not known exactly. */
 #define WORTH_BYTES (UINT64_C(256) << 10)
 
-bool idle_want(CgroupAccount *cgroup, uint64_t cold_after_usec)
+bool idle_want(CgroupAccount *cgroup, const AnonRule *anon)
 {
         Cold *cold = &cgroup->cold;
 
-        if (cold->after_usec != RULE_UNSET && cold_after_usec <= cold->after_usec)
+        if (anon->cold_tier.kind != TIER_CHEAP) {
+                snprintf(
+                        cgroup->reason, sizeof(cgroup->reason),
+                        "Without DAMON reclaim serves ColdAfter=, and that finds a node by itself: "
+                        "ColdTier=cheap is all that it can do.");
                 return false;
-        *cold = (Cold){ .after_usec = cold_after_usec };
+        }
+        if (cold->after_usec != RULE_UNSET && anon->cold_after_usec <= cold->after_usec)
+                return false;
+        *cold = (Cold){ .after_usec = anon->cold_after_usec };
         return true;
 }
 
 bool idle_is_needed(int sys_fd)
 {
         return faccessat(sys_fd, "kernel/mm/damon/admin", F_OK, 0) < 0;
-}
-
-void idle_probe(const EngineState states[static RELOCATE_ENGINES], EngineState *ret_state)
-{
-        *ret_state = states[RELOCATE_RECLAIM];
-}
-
-const char *idle_limits(void)
-{
-        return "this kernel's DAMON moves no pages, so every ColdAfter= it is looked how much was not "
-               "accessed, and reclaim demotes so much; HotTier= is not served, and memory that "
-               "several processes share stays where it is";
 }
 
 bool idle_next(const CgroupAccount *cgroup, uint64_t now_usec, RelocateKind *ret_kind,

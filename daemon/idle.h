@@ -7,26 +7,19 @@
  * stays cold. */
 
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 #include "daemon/account.h"
-#include "daemon/kernel/engine.h"
 #include "daemon/relocate.h"
 
 /* That is wanted for the cgroup, until account_rules_changed(); of several times the longest holds.
  * Returns whether it is new. How it stands is in .reason and .demoted_bytes. */
-bool idle_want(CgroupAccount *cgroup, uint64_t cold_after_usec);
+bool idle_want(CgroupAccount *cgroup, const AnonRule *anon);
 
 /* Whether this machine needs it: there is no DAMON that one could ask. */
 bool idle_is_needed(int sys_fd);
 
-/* Whether that would serve ColdAfter= on this machine: .available, or why not in .reason; what it does
- * not do is idle_limits(). @states as of engine_probe(). */
-void idle_probe(const EngineState states[static RELOCATE_ENGINES], EngineState *ret_state);
-const char *idle_limits(void);
-
-/* For demoting.c. What is to be done for it now: 0: nothing, until *ret_due_usec. */
+/* For demoting.c. What is to be done for it now; false: nothing, until *ret_due_usec. */
 bool idle_next(const CgroupAccount *cgroup, uint64_t now_usec, RelocateKind *ret_kind,
                uint64_t *ret_due_usec);
 

@@ -109,7 +109,7 @@ void limits_look(Placement *placement, const Target *target)
         cgroup = account_cgroup(&placement->account, target->subject.cgroup, &rule->limits);
         if (!cgroup)
                 return;
-        if (needs_idle(placement, rule) && idle_want(cgroup, rule->anon.cold_after_usec))
+        if (needs_idle(placement, rule) && idle_want(cgroup, &rule->anon))
                 demoting_due(placement, 0);
         if (cgroup->cheap.poll_usec == 0 || cgroup->fast.poll_usec == 0) {
                 limits_read(placement, cgroup);

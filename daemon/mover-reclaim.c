@@ -65,6 +65,10 @@ int mover_reclaim_fits(Mover *mover, RelocateEngine engine, unsigned node)
                         "MemorySwapMax=0 for the cgroup");
         if (r >= 0)
                 r = reclaim_goes_to(mover->roots->sys_fd, node, &mover->request->nodes, &goes);
+        if (r == -EOPNOTSUPP)
+                return mover_refuse(mover, engine, r,
+                                    "this kernel has no memory tiers, and reclaim demotes nothing; "
+                                    "one from 6.1 on does");
         if (r < 0)
                 return mover_refuse(mover, engine, r, "reclaim cannot be used: %s", strerror(-r));
         if (!goes)

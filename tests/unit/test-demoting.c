@@ -167,3 +167,16 @@ RoadTest(demoting, where_nothing_is_idle_nothing_is_demoted)
                 cr_expect_eq(moves->kinds[i], i % 2 ? RELOCATE_MEASURE : RELOCATE_MARK, "%u", i);
         program_end(&program);
 }
+
+RoadTest(demoting, reclaim_cannot_choose_the_node)
+{
+        Program program;
+
+        road.placement->cold_by_reclaim = true;
+        begin("[Cow]\nTier=default\n[Anon]\nColdAfter=20ms\nColdTier=node:0\n");
+        program = program_start();
+        tell(&program, 'm');
+        await_reason("ColdTier=cheap");
+        cr_assert_eq(moves->n_kinds, 0);
+        program_end(&program);
+}

@@ -244,6 +244,12 @@ Test(mover_demote, does_not_reclaim_for_nothing)
         expect_refusal(-EOPNOTSUPP, "lower memory tiers");
 }
 
+Test(mover_demote, does_nothing_where_the_kernel_has_no_tiers)
+{
+        cr_assert_eq(renameat(sys.fd, "devices/virtual/memory_tiering", sys.fd, "gone"), 0);
+        expect_refusal(-EOPNOTSUPP, "no memory tiers");
+}
+
 Test(mover_demote, does_not_fill_a_node_to_the_brim)
 {
         put_room(16);
