@@ -19,8 +19,9 @@
 
 #define STATUS_MAX 81920u
 
-/* Candidates that are tried at once. */
-#define BATCH ((size_t)512)
+/* Candidates that are tried at once: few behind a hole, as it may be an island. */
+#define BATCH     ((size_t)512)
+#define BATCH_MIN ((size_t)32)
 
 /* In all, of a process; and in a row without a page, in one mapping. */
 #define TRIED_MAX  ((size_t)32768)
@@ -51,15 +52,16 @@ static int ask_nodes(pid_t pid, void **addresses, size_t n, int *nodes)
         return 0;
 }
 
-/* The candidates of the blocks from that of @address on, up to @end. Returns in *address where the
- * next block begins. */
-static size_t list_candidates(Choice *choice, uint64_t start, uint64_t end, uint64_t *address)
+/* Up to @max candidates, of the blocks from that of @address on, up to @end. Returns in *address where
+ * the next block begins. */
+static size_t list_candidates(Choice *choice, uint64_t start, uint64_t end, size_t max,
+                              uint64_t *address)
 {
         uint64_t block = *address / choice->page_size >> choice->shift;
         uint64_t block_size = choice->page_size << choice->shift;
         size_t n = 0;
 
-        for (; n < BATCH && block * block_size < end; block++) {
+        for (; n < max && block * block_size < end; block++) {
                 uint64_t at = sample_candidate(block, choice->shift) * choice->page_size;
 
                 if (at >= start && at < end)
@@ -73,11 +75,12 @@ static size_t list_candidates(Choice *choice, uint64_t start, uint64_t end, uint
 static int choose_in(Choice *choice, uint64_t start, uint64_t end)
 {
         uint64_t address = start;
-        size_t n_futile = 0;
+        size_t n_futile = 0, batch = BATCH_MIN;
         int r;
 
         while (address < end && n_futile < FUTILE_MAX && choice->n_tried < TRIED_MAX) {
-                size_t n = list_candidates(choice, start, end, &address), n_before = choice->n;
+                size_t n = list_candidates(choice, start, end, batch, &address);
+                size_t n_before = choice->n;
 
                 r = ask_nodes(choice->pid, choice->candidates, n, choice->nodes);
                 if (r < 0)
@@ -89,8 +92,13 @@ static int choose_in(Choice *choice, uint64_t start, uint64_t end)
                 choice->n_tried += n;
                 n_futile = choice->n == n_before ? n_futile + n : 0;
                 /* Programs reserve far more than they use. */
-                if (n > 0 && choice->nodes[n - 1] < 0 && address < end)
-                        address = pagemap_skip_hole(choice->pagemap_fd, address, end);
+                batch = batch * 2 < BATCH ? batch * 2 : BATCH;
+                if (n > 0 && choice->nodes[n - 1] < 0 && address < end) {
+                        uint64_t found = pagemap_skip_hole(choice->pagemap_fd, address, end);
+
+                        batch = found > address ? BATCH_MIN : batch;
+                        address = found;
+                }
         }
         return 0;
 }

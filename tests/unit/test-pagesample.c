@@ -69,8 +69,12 @@ Test(pagesample, is_spread_over_the_memory_and_bounded)
         int nodes[SAMPLE_PAGES_MAX];
 
         cr_assert_eq(sample.shift, 5, "16384 pages and a few: one of 32");
-        for (size_t part = 0; part < 8; part++)
-                cr_assert_eq(in_part(&sample, &memory, part, 8), 64, "%zu", part);
+        /* 64, but for the blocks at its ends. */
+        for (size_t part = 0; part < 8; part++) {
+                size_t n = in_part(&sample, &memory, part, 8);
+
+                cr_assert(n >= 62 && n <= 66, "%zu: %zu", part, n);
+        }
         for (size_t i = 1; i < sample.n_pages; i++)
                 cr_assert_lt(sample.pages[i - 1].address, sample.pages[i].address);
 
