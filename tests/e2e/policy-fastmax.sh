@@ -34,6 +34,12 @@ demotion_is() {
         [[ $(cat "$DEMOTION") == "$1" ]]
 }
 
+# usage_is CGROUP FILTER: what status has of it.
+usage_is() {
+        daxtier status --json | jq -e --arg cgroup "$1" \
+                "[.cgroups[] | select(.cgroup == \$cgroup) | $2] == [true]" >/dev/null
+}
+
 # 256 MiB, of which 64 may stay.
 settles() {
         local found neighbour fast cheap
@@ -49,6 +55,10 @@ settles() {
         echo "$((fast / MIB)) MiB are on the fast tier, $((cheap / MIB)) on the cheap one"
         ((fast + cheap >= 256 * MIB)) || fail "something is missing: $fast and $cheap bytes"
         ((fast >= 48 * MIB)) || fail "far too much was demoted: $fast bytes are left"
+        await "$PATIENCE" "status has what was demoted, and by what" usage_is /daxtest/fast \
+                ".fast_max == $((64 * MIB)) and .fast_bytes <= $((68 * MIB)) and .cheap_bytes >= $((180 * MIB))
+                and .cheap_max == null and .cold_after_usec == null and .engine == \"reclaim\" and .reason == null
+                and .demoted_bytes >= $((128 * MIB)) and .promoted_bytes == 0"
         ask a check ok
         # What is accessed does not come back by itself, and nothing goes to and fro.
         fast_is_below /daxtest/fast 64 || fail "it has come back: $(anon_on 0 /daxtest/fast) bytes"
@@ -90,6 +100,7 @@ shared() {
         policies_reload
         anon_start b /daxtest/alone 8192
         await "$PATIENCE" "the other cgroup is below FastMax=" fast_is_below /daxtest/alone 8
+        await "$PATIENCE" "status says why not" usage_is /daxtest/shared '.reason | test("has no policy")'
         expect_equal "what of the shared cgroup is on the cheap tier" 0 "$(anon_on "$CHEAP" /daxtest/shared)"
         # Once the stranger has gone it is only its own.
         target_end stranger
