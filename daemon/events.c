@@ -41,8 +41,9 @@ static void on_fork(Placement *placement, const WatchEvent *event)
         const Target *parent = targets_find(&placement->targets, event->parent);
         Target *child;
 
-        if (!parent || (parent->scanned &&
-                        (!parent->rule || (parent->n_mappings == 0 && !parent->anon.is_concerned))))
+        /* Without a rule it may be yet to be looked at anew, or to lose what it was given. */
+        if (!parent || (parent->scanned && parent->n_mappings == 0 && !parent->anon.is_concerned &&
+                        !parent->anon.given))
                 return;
         child = placement_target(placement, event->pid);
         if (!child)
