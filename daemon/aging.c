@@ -114,10 +114,17 @@ static int cgroup_add(const Placement *placement, const Inhabited *inhabited, Ag
                       size_t *n_cgroups)
 {
         _cleanup_(freep) char *memory = NULL;
+        const char *reason = "";
         AgingCgroup *cgroup;
         int r;
 
         r = cgroup_memory_path(placement->host.cgroup_fd, inhabited->cgroup, &memory);
+        if (r == -EOPNOTSUPP && wants(inhabited->rule)) {
+                reason = "Memory is not accounted to cgroups on this machine, so theirs cannot be "
+                         "told apart.";
+                memory = strdup(inhabited->cgroup);
+                r = memory ? 0 : -ENOMEM;
+        }
         if (r == -ENOMEM)
                 return r;
         if (r < 0)
@@ -136,9 +143,12 @@ static int cgroup_add(const Placement *placement, const Inhabited *inhabited, Ag
         }
 
         cgroup = &cgroups[(*n_cgroups)++];
-        *cgroup =
-                (AgingCgroup){ .cgroup = TAKE_PTR(memory), .rule = inhabited->rule, .reason = "" };
-        if (wants(cgroup->rule))
+        *cgroup = (AgingCgroup){
+                .cgroup = TAKE_PTR(memory),
+                .rule = inhabited->rule,
+                .reason = reason,
+        };
+        if (wants(cgroup->rule) && reason[0] == '\0')
                 cgroup_resolve(placement, cgroup);
         return 0;
 }
