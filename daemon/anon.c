@@ -10,6 +10,9 @@
 #include "daemon/placement.h"
 #include "policy/macro.h"
 
+/* After threads were given it all of them are looked at again. */
+#define AGAIN_USEC UINT64_C(50000)
+
 /* How it stands with a cgroup's ColdAfter= is asked again while it is being begun with. */
 #define AGE_AGAIN_USEC UINT64_C(1000000)
 
@@ -27,6 +30,27 @@ static void todo_drop(TargetAnon *anon)
         anon->threads = NULL;
         anon->n_threads = 0;
         anon->at = 0;
+}
+
+/* What this one was given. */
+static const Given *given_to(const TargetAnon *anon, const ScanThread *thread)
+{
+        const Given *before = anon->given_before;
+
+        if (before && plan_is_given(thread->policy, &thread->nodes, &before->nodes) &&
+            !(anon->given && plan_is_given(thread->policy, &thread->nodes, &anon->given->nodes)))
+                return before;
+        return anon->given;
+}
+
+/* All have been looked at. */
+static void pass_end(TargetAnon *anon)
+{
+        if (anon->pass_is_bare)
+                anon->given = NULL;
+        if (anon->pass_is_clean)
+                anon->given_before = NULL;
+        anon->is_settled = anon->pass_is_clean;
 }
 
 /* What there is to do about the threads, one by one in .threads; how they are all in all is returned. */
@@ -47,10 +71,11 @@ static Plan threads_plan(Target *target, const Scan *scan, const Budget *budget)
 
         for (size_t i = 0; i < scan->n_threads; i++) {
                 const ScanThread *thread = &scan->threads[i];
+                const Given *given = given_to(anon, thread);
                 Placed placed = {
                         .policy = thread->policy,
                         .policy_nodes = &thread->nodes,
-                        .given = anon->given ? &anon->given->nodes : NULL,
+                        .given = given ? &given->nodes : NULL,
                 };
                 Plan plan = plan_build(&target->anon_intent, budget, &placed);
                 unsigned action = plan.actions & (PLAN_PLACE | PLAN_RELEASE);
@@ -67,11 +92,8 @@ static Plan threads_plan(Target *target, const Scan *scan, const Budget *budget)
         }
         anon->pass_is_clean = anon->pass_is_clean && anon->n_threads == 0;
         anon->threads_after = scan->threads_next;
-        if (scan->threads_next == 0) {
-                if (anon->pass_is_bare)
-                        anon->given = NULL;
-                anon->is_settled = anon->pass_is_clean;
-        }
+        if (scan->threads_next == 0)
+                pass_end(anon);
         return sum;
 }
 
@@ -104,10 +126,12 @@ static void pages_plan(Placement *placement, Target *target, const Plan *threads
         TargetAnon *anon = &target->anon;
         bool belongs = !nodeset_is_empty(&target->anon_intent.nodes) &&
                        (threads->state == MAPPING_PLACED || threads->state == MAPPING_PLACING);
+        bool is_served =
+                threads->state == MAPPING_PLACED || target->rule->anon.tier.kind == TIER_DEFAULT;
 
         anon->actions = PLAN_NOTHING;
         if (!belongs || anon->bytes <= anon->wanted_bytes || !target->anon_intent.move_existing) {
-                if (threads->state == MAPPING_PLACED && is_kept(target->rule)) {
+                if (is_served && is_kept(target->rule)) {
                         cgroup_plan(placement, target);
                         return;
                 }
@@ -173,6 +197,23 @@ static void sample(Placement *placement, const Target *target)
                           "Process %d: what is moved again is not counted", target->pid);
 }
 
+/* There is nothing to do for the threads that were just looked at. Else what there is comes first, and it
+ * is looked on after that. */
+static void pass_go_on(Placement *placement, Target *target, const Scan *scan, uint64_t now_usec)
+{
+        TargetAnon *anon = &target->anon;
+
+        if (!scan->has_threads || anon->is_settled) {
+                anon->n_failures = 0;
+                anon->retry_usec = 0;
+        } else if (scan->threads_next != 0)
+                placement_due(placement, target, 0);
+        else /* some of those before had to be given it: have those that they started? */
+                placement_due(placement, target,
+                              anon->retry_usec > now_usec ? anon->retry_usec - now_usec
+                                                          : AGAIN_USEC);
+}
+
 void anon_plan(Placement *placement, Target *target, const Scan *scan, uint64_t now_usec)
 {
         TargetAnon *anon = &target->anon;
@@ -190,18 +231,21 @@ void anon_plan(Placement *placement, Target *target, const Scan *scan, uint64_t 
         if (target->rule)
                 anon->pause_max_ns = limits_pause_max_ns(&target->rule->limits);
 
-        if (scan->has_threads && scan->threads_next != 0)
-                placement_due(placement, target, 0);
-        if (anon->n_threads == 0) {
-                anon->n_failures = 0;
-                anon->retry_usec = 0;
-        } else if (anon->retry_usec > now_usec) {
+        if (anon->n_threads == 0)
+                pass_go_on(placement, target, scan, now_usec);
+        else if (anon->retry_usec > now_usec) {
                 /* As it was left by the failure; its pages may move all the same. */
                 placement_due(placement, target, anon->retry_usec - now_usec);
                 todo_drop(anon);
+                anon->actions = PLAN_NOTHING;
                 if (anon->bytes > anon->wanted_bytes && target->anon_intent.move_existing &&
-                    !budget.cheap_exhausted && target->move_retry_usec <= now_usec)
-                        anon->actions = PLAN_MOVE;
+                    !budget.cheap_exhausted) {
+                        if (target->move_retry_usec <= now_usec)
+                                anon->actions = PLAN_MOVE;
+                        else
+                                placement_due(placement, target,
+                                              target->move_retry_usec - now_usec);
+                }
                 return;
         }
         stack_plan(placement, target, scan);
@@ -248,9 +292,11 @@ static void on_thread_applied(const InjectOutcome *outcome, int error, void *use
                 placement->account.injections_failed++;
         /* Without an answer it may have been made, too: to be taken off, perhaps. */
         if (target->apply_kind == PLAN_PLACE && (is_done || (!outcome && error == -EPIPE)))
-                anon->given = targets_given(&placement->targets, &target->apply_nodes, false);
+                target_give(target,
+                            targets_given(&placement->targets, &target->apply_nodes, false));
+        /* A look meanwhile may have missed what it started before. */
+        anon->is_settled = false;
         if (target->apply_outdated) {
-                anon->is_settled = false;
                 placement_due(placement, target, 0);
                 return;
         }

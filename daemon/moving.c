@@ -77,13 +77,14 @@ static void move_failed(Placement *placement, Target *target, const char *reason
 
 /* One that moved nothing is not begun again at once, whatever it says of itself: killed each time, or
  * with less left of a limit than a page, it would be begun for ever. */
-static void target_moved(Placement *placement, Target *target, const RelocateResult *result)
+static void target_moved(Placement *placement, Target *target, const RelocateResult *result,
+                         bool anonymous)
 {
         bool has_ended =
                 result->error >= 0 || result->error == -EINTR || result->error == -ECANCELED;
 
         target->is_moving = false;
-        target->move_from = result->next;
+        *(anonymous ? &target->anon.move_from : &target->move_from) = result->next;
         if (!target->rule)
                 return; /* it was moved to another cgroup meanwhile */
 
@@ -122,7 +123,7 @@ static void on_relocated(Relocation *relocation, void *userdata)
         if (target && relocation->request.anonymous)
                 target->anon.moved_bytes += relocation->result.moved_bytes;
         if (target)
-                target_moved(placement, target, &relocation->result);
+                target_moved(placement, target, &relocation->result, relocation->request.anonymous);
         relocation_free(relocation);
         if (!placement->stopping)
                 moving_start(placement);
@@ -164,26 +165,34 @@ static uint64_t turn_bytes(uint64_t rate)
         return rate * MOVE_SECONDS > page ? rate * MOVE_SECONDS : page;
 }
 
-/* Copies and anonymous memory may belong to different nodes: one after the other then. */
-static const Intent *moving_intent(const Target *target)
+/* Copies and anonymous memory may belong to different nodes: now these, now that. */
+static bool moves_copies(const Target *target)
 {
+        if (target->anon_is_next && (target->anon.actions & PLAN_MOVE))
+                return false;
         for (size_t i = 0; i < target->n_mappings; i++)
                 if (target->mappings[i].actions & PLAN_MOVE)
-                        return &target->intent;
-        return &target->anon_intent;
+                        return true;
+        return false;
+}
+
+static const Intent *moving_intent(const Target *target)
+{
+        return moves_copies(target) ? &target->intent : &target->anon_intent;
 }
 
 static int relocation_begin(Placement *placement, Target *target, uint64_t bytes_max)
 {
         _cleanup_(freep) RelocateRange *ranges = calloc(target->n_mappings + 1, sizeof(*ranges));
         _cleanup_(relocation_freep) Relocation *relocation = NULL;
+        bool copies = moves_copies(target);
         RelocateRequest request = {
                 .pid = target->pid,
                 .start_time = target->subject.start_time,
                 .cgroup = target->subject.cgroup,
                 .ranges = ranges,
                 .nodes = moving_intent(target)->nodes,
-                .from = target->move_from,
+                .from = copies ? target->move_from : target->anon.move_from,
                 .rate = target->rule->limits.move_rate,
                 .saved_bytes = MOVE_LEAST(target->rule->limits.move_rate),
                 .bytes_max = bytes_max,
@@ -195,10 +204,12 @@ static int relocation_begin(Placement *placement, Target *target, uint64_t bytes
 
         if (!ranges)
                 return -ENOMEM;
-        request.n_ranges = ranges_build(target, ranges);
-        request.anonymous = request.n_ranges == 0 && (target->anon.actions & PLAN_MOVE);
-        if (request.n_ranges == 0 && !request.anonymous)
+        if (copies)
+                request.n_ranges = ranges_build(target, ranges);
+        request.anonymous = !copies && (target->anon.actions & PLAN_MOVE);
+        if (!copies && !request.anonymous)
                 return 0;
+        target->anon_is_next = copies;
 
         r = relocation_new(&request, &relocation);
         if (r >= 0)

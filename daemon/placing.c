@@ -44,8 +44,10 @@ static void mapping_decide(Placement *placement, Target *target, TargetMapping *
  * where the copies belong to the same nodes. */
 static bool is_of_the_thread(const Target *target, const Mapping *seen)
 {
-        return target->anon.given &&
-               plan_is_given(seen->policy, &seen->policy_nodes, &target->anon.given->nodes) &&
+        const Given *given = target->anon.given, *before = target->anon.given_before;
+
+        return ((given && plan_is_given(seen->policy, &seen->policy_nodes, &given->nodes)) ||
+                (before && plan_is_given(seen->policy, &seen->policy_nodes, &before->nodes))) &&
                !plan_is_given(seen->policy, &seen->policy_nodes, &target->intent.nodes);
 }
 
@@ -308,6 +310,13 @@ static int apply_begin(Placement *placement, Target *target, const TargetMapping
         return apply_start(placement->applier, &request, on_applied, target, &target->apply);
 }
 
+static void target_verify(Placement *placement, Target *target)
+{
+        if (target->was_applied)
+                placement_due(placement, target, VERIFY_USEC);
+        target->was_applied = false;
+}
+
 void target_proceed(Placement *placement, Target *target)
 {
         const TargetMapping *first;
@@ -321,7 +330,8 @@ void target_proceed(Placement *placement, Target *target)
                 return;
         }
         if (!target->rule) {
-                anon_proceed(placement, target); /* to take off what it was given */
+                if (!anon_proceed(placement, target)) /* to take off what it was given */
+                        target_verify(placement, target);
                 return;
         }
 
@@ -341,7 +351,5 @@ void target_proceed(Placement *placement, Target *target)
                 wants_move = target->mappings[i].actions & PLAN_MOVE;
         if (wants_move)
                 target_move(placement, target);
-        if (target->was_applied)
-                placement_due(placement, target, VERIFY_USEC);
-        target->was_applied = false;
+        target_verify(placement, target);
 }

@@ -24,7 +24,11 @@ static void anon_drop(Targets *targets, Target *target)
         if (anon->is_concerned)
                 targets->totals[anon->state]--;
         free(anon->threads);
-        *anon = (TargetAnon){ .given = anon->given, .pause_max_ns = anon->pause_max_ns };
+        *anon = (TargetAnon){
+                .given = anon->given,
+                .given_before = anon->given_before,
+                .pause_max_ns = anon->pause_max_ns,
+        };
 }
 
 void targets_deinit(Targets *targets)
@@ -100,7 +104,9 @@ void target_rules_changed(Target *target)
         target->anon.n_failures = 0;
         target->anon.retry_usec = 0;
         target->anon.actions = PLAN_NOTHING;
-        target->anon.n_threads = 0;
+        target->anon.plan = (Plan){ .state = MAPPING_PLACED };
+        target->anon.n_threads = target->anon.at = 0;
+        target->anon.put_off = NULL;
         target->anon.threads_after = 0;
         target->anon.stack_end = 0;
         target->anon.stack_was_tried = false;
@@ -116,6 +122,17 @@ void target_rules_changed(Target *target)
                 mapping->retry_usec = 0;
                 mapping->actions = PLAN_NOTHING;
         }
+}
+
+void target_give(Target *target, const Given *given)
+{
+        TargetAnon *anon = &target->anon;
+
+        if (given == anon->given)
+                return;
+        if (anon->given)
+                anon->given_before = anon->given;
+        anon->given = given;
 }
 
 void target_set_state(Targets *targets, TargetMapping *mapping, MappingState state,
@@ -211,6 +228,7 @@ int target_inherit(Targets *targets, Target *child, const Target *parent)
                         };
 
         child->anon.given = parent->anon.given;
+        child->anon.given_before = parent->anon.given_before;
         child->anon.pause_max_ns = parent->anon.pause_max_ns;
         mappings_drop(targets, child);
         child->mappings = mappings;

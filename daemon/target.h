@@ -61,9 +61,10 @@ struct TargetAnon {
         MappingState state; /* if so */
         const char *reason; /* as of a mapping */
         const Given *given; /* what its threads were given; NULL: nothing. It outlives an exec */
-        bool is_settled;    /* all threads are as they should be, and so will be those they make */
-        Plan plan;          /* of its threads, at the last look at them */
-        unsigned actions;   /* PLAN_MOVE */
+        const Given *given_before; /* and before that, which some of them may still have */
+        bool is_settled;  /* all threads are as they should be, and so will be those they make */
+        Plan plan;        /* of its threads, at the last look at them */
+        unsigned actions; /* PLAN_MOVE */
         unsigned n_failures;
         uint64_t retry_usec;
         uint64_t pause_max_ns; /* of the policy that gave it */
@@ -75,6 +76,7 @@ struct TargetAnon {
         bool pass_is_bare;   /* none had a policy, in this going through them */
         uint64_t stack_start, stack_end; /* to be kept out of it; 0: nothing to do */
         bool stack_was_tried;
+        uint64_t move_from;      /* where a relocation of it that was cut short goes on */
         char cgroup_reason[192]; /* why ColdAfter= or FastMax= of its cgroup is not served; "" */
         uint64_t bytes;
         uint64_t cheap_bytes;
@@ -116,7 +118,8 @@ struct Target {
         bool was_applied;                /* one was, since the last look */
         unsigned n_stale;                /* calls in a row that found something else there */
         bool is_moving;                  /* its pages are being moved, or wait for that */
-        uint64_t move_from;              /* where a relocation that was cut short goes on */
+        bool anon_is_next;               /* it was copies' turn */
+        uint64_t move_from; /* where a relocation of copies that was cut short goes on */
         unsigned n_move_failures;
         uint64_t move_retry_usec;
         char move_reason[160]; /* why copies are left elsewhere; "" */
@@ -155,6 +158,9 @@ void target_forget(Targets *targets, Target *target);
 /* Another policy may be for it: what has failed may be tried anew. What it was given is remembered; a
  * call that is being made is still heard of, as outdated. */
 void target_rules_changed(Target *target);
+
+/* What its threads were given, one of them at least. */
+void target_give(Target *target, const Given *given);
 
 void target_set_state(Targets *targets, TargetMapping *mapping, MappingState state,
                       const char *reason);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Which threads get the policy for their anonymous memory, and from which it is taken. */
+#include <inttypes.h>
+
+#include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/threadpolicy.h"
 #include "tests/unit/road.h"
 
@@ -227,5 +230,118 @@ RoadTest(anon, what_is_placed_by_its_age_is_not_moved)
         rules_set("[Anon]\nTier=node:1\nColdAfter=1h\nColdTier=node:1\n");
         await_anon(program.pid, MAPPING_FAILED, "kernel refused");
         cr_expect_eq(moves->n_begun, 0);
+        program_end(&program);
+}
+
+/* More than one look reads: each gets it, and the looks do not take one another's work away. */
+RoadTest(anon, so_do_the_threads_that_one_look_does_not_see)
+{
+        const size_t n_threads = SCAN_THREADS_MAX + 40;
+        Program program = program_ready();
+        pid_t last = 0;
+
+        for (size_t i = 1; i < n_threads; i++)
+                last = tell_child(&program, 't');
+        rules_set("[Anon]\nTier=cheap\n");
+        while (!target_of(program.pid) || !target_of(program.pid)->scanned)
+                cr_assert_geq(sd_event_run(road.watched->event, 100000), 0);
+        await_settled(program.pid);
+        cr_expect_eq(thread_policy(program.pid, program.pid), VMA_POLICY_PREFERRED);
+        cr_expect_eq(thread_policy(program.pid, last), VMA_POLICY_PREFERRED);
+        cr_expect_eq(road.placement->account.injections_done, n_threads);
+        cr_expect_leq(road.placement->account.scans, 20, "%" PRIu64 " looks",
+                      road.placement->account.scans);
+        program_end(&program);
+}
+
+/* Those too that were started by threads that still had it. */
+RoadTest(anon, without_a_policy_it_is_looked_at_until_none_has_it)
+{
+        const time_t end = time(NULL) + AWAIT_SEC;
+        Program program = program_ready();
+
+        rules_set("[Anon]\nTier=cheap\n");
+        await_anon(program.pid, MAPPING_PLACED, "");
+        await_settled(program.pid);
+        cr_assert_eq(placement_set_rules(road.placement, NULL, 0), 0);
+        while (target_of(program.pid)->anon.given) {
+                cr_assert_leq(time(NULL), end, "nobody looks whether it is gone");
+                cr_assert_geq(sd_event_run(road.watched->event, 100000), 0);
+        }
+        cr_expect_eq(thread_policy(program.pid, program.pid), VMA_POLICY_DEFAULT);
+        program_end(&program);
+}
+
+RoadTest(anon, a_child_of_one_that_is_to_lose_it_loses_it_too)
+{
+        WatchEvent fork = { .kind = WATCH_FORK };
+        Program program = program_ready();
+
+        rules_set("[Anon]\nTier=cheap\n");
+        await_anon(program.pid, MAPPING_PLACED, "");
+        await_settled(program.pid);
+        cr_assert_eq(placement_set_rules(road.placement, NULL, 0), 0);
+        fork.parent = program.pid;
+        fork.pid = tell_child(&program, 'f');
+        cr_assert_eq(thread_policy(fork.pid, fork.pid), VMA_POLICY_PREFERRED);
+        placement_hear(&fork, road.placement);
+        await_thread(fork.pid, fork.pid, VMA_POLICY_DEFAULT);
+        kill(fork.pid, SIGKILL);
+        program_end(&program);
+}
+
+/* The tier has other nodes now, and only some threads have been told. */
+RoadTest(anon, what_we_gave_before_is_ours_too)
+{
+        Program program = program_ready();
+        NodeSet other = {};
+        Target *target;
+
+        rules_set("[Anon]\nTier=cheap\n");
+        await_anon(program.pid, MAPPING_PLACED, "");
+        await_settled(program.pid);
+        nodeset_add(&other, 1);
+        target = targets_find(&road.placement->targets, program.pid);
+        target_give(target, targets_given(&road.placement->targets, &other, false));
+        rules_set("[Anon]\nTier=default\n");
+        await_thread(program.pid, program.pid, VMA_POLICY_DEFAULT);
+        program_end(&program);
+}
+
+static bool memory_is_accounted(void)
+{
+        _cleanup_(freep) char *path = NULL;
+
+        return cgroup_memory_path(road.placement->host.cgroup_fd, road.watched->group, &path) >= 0;
+}
+
+/* How it stands with ColdAfter= is what counts, once the policy names no tier any more. */
+RoadTest(anon, a_tier_of_the_policy_before_is_forgotten)
+{
+        const time_t end = time(NULL) + AWAIT_SEC;
+        Program program = program_ready();
+
+        rules_set("[Anon]\nTier=cheap\n");
+        await_anon(program.pid, MAPPING_PLACED, "");
+        await_settled(program.pid);
+        rules_set("[Anon]\nColdAfter=1h\n");
+        await_thread(program.pid, program.pid, VMA_POLICY_DEFAULT);
+        while (target_of(program.pid)->anon.given ||
+               target_of(program.pid)->anon.state == MAPPING_SKIPPED) {
+                cr_assert_leq(time(NULL), end, "%s", target_of(program.pid)->anon.reason);
+                cr_assert_geq(sd_event_run(road.watched->event, 100000), 0);
+        }
+        program_end(&program);
+}
+
+RoadTest(anon, without_accounts_of_memory_it_cannot_be_told_apart)
+{
+        Program program = program_ready();
+
+        if (memory_is_accounted())
+                cr_skip_test("the other case cannot be had here");
+        road.placement->cold_by_reclaim = false;
+        rules_set("[Anon]\nColdAfter=1h\n");
+        await_anon(program.pid, MAPPING_PARTIAL, "not accounted");
         program_end(&program);
 }

@@ -43,6 +43,38 @@ RoadTest(endless, a_move_that_moves_nothing_is_not_begun_again_at_once)
         program_end(&program);
 }
 
+/* The threads cannot be given their policy either, which is tried more often. */
+RoadTest(endless, a_move_of_anonymous_memory_is_not_begun_again_at_once)
+{
+        Program program = program_start();
+
+        tell(&program, 'm');
+        rules_set("[Anon]\nTier=node:1\n");
+        await_moves(1);
+        run_for(2500);
+        cr_expect_leq(moves->n_begun, 4, "%u", moves->n_begun);
+        program_end(&program);
+}
+
+/* Copies that will not go do not keep the anonymous memory of the same process from its turn. */
+RoadTest(endless, what_cannot_be_moved_keeps_nothing_else_waiting)
+{
+        const time_t end = time(NULL) + AWAIT_SEC;
+        Program program = program_start();
+
+        tell(&program, 'm');
+        tell(&program, 'w');
+        moves->result.error = -EOPNOTSUPP;
+        rules_set("[Cow]\nFile=*/file\nTier=node:1\n[Anon]\nTier=node:1\n");
+        await_moves(1);
+        cr_expect_not(moves->anonymous);
+        while (!moves->anonymous) {
+                cr_assert_leq(time(NULL), end, "%u moves, of copies only", moves->n_begun);
+                cr_assert_geq(sd_event_run(road.watched->event, 100000), 0);
+        }
+        program_end(&program);
+}
+
 RoadTest(endless, even_the_slowest_rate_moves_a_page)
 {
         Program program;
