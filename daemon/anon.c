@@ -80,6 +80,10 @@ static Plan threads_plan(Target *target, const Scan *scan, const Budget *budget)
                 Plan plan = plan_build(&target->anon_intent, budget, &placed);
                 unsigned action = plan.actions & (PLAN_PLACE | PLAN_RELEASE);
 
+                if (thread->tid == target->pid) {
+                        anon->main_policy = thread->policy;
+                        anon->main_nodes = thread->nodes;
+                }
                 anon->pass_is_bare = anon->pass_is_bare && thread->policy == VMA_POLICY_DEFAULT;
                 if (action != PLAN_NOTHING)
                         anon->threads[anon->n_threads++] = (TargetThread){
@@ -149,13 +153,17 @@ static void pages_plan(Placement *placement, Target *target, const Plan *threads
         anon_set_state(placement, target, MAPPING_PLACING, "");
 }
 
-/* Whether what the threads have is what they should have, as far as is known without a look at them. */
-static bool is_as_given(const Target *target, bool is_spent)
+/* Whether what the threads have is what they should have, as far as is known without a look at all. */
+static bool is_as_given(const Target *target, const Scan *scan, bool is_spent)
 {
+        const TargetAnon *anon = &target->anon;
         const Given *given = target->anon.given;
         bool wants = target->rule && !is_spent && target->anon_intent.error >= 0 &&
                      !nodeset_is_empty(&target->anon_intent.nodes);
 
+        if (scan->n_threads > 0 && (scan->threads->policy != anon->main_policy ||
+                                    !nodeset_equal(&scan->threads->nodes, &anon->main_nodes)))
+                return false;
         if (!given || !wants)
                 return !given;
         return nodeset_equal(&given->nodes, &target->anon_intent.nodes);
@@ -223,7 +231,7 @@ void anon_plan(Placement *placement, Target *target, const Scan *scan, uint64_t 
 
         if (scan->has_threads)
                 anon->plan = threads_plan(target, scan, &budget);
-        else if (!is_as_given(target, budget.cheap_exhausted)) {
+        else if (!is_as_given(target, scan, budget.cheap_exhausted)) {
                 anon->is_settled = false;
                 placement_due(placement, target, 0);
         }

@@ -185,7 +185,7 @@ static bool rules_have_age(const Placement *placement)
 static unsigned scan_flags(const Target *target)
 {
         if (target->anon.is_settled)
-                return 0;
+                return SCAN_MAIN_THREAD; /* it may have chosen a policy by itself since */
 
         return SCAN_THREADS | (target->anon.given ? SCAN_THREADS_ALWAYS : 0);
 }

@@ -322,10 +322,30 @@ static int threads_scan(int process_fd, pid_t after, Scan *scan)
         return 0;
 }
 
-static bool wants_threads(const Scan *scan, unsigned flags)
+/* The policy of the main thread alone; without it if that has ended. */
+static int main_thread_scan(int process_fd, Scan *scan)
 {
-        return (flags & SCAN_THREADS_ALWAYS) ||
-               ((flags & SCAN_THREADS) && scan->rule && scan->rule->anon.tier.kind != TIER_DEFAULT);
+        int r;
+
+        scan->threads = calloc(1, sizeof(*scan->threads));
+        if (!scan->threads)
+                return -ENOMEM;
+
+        scan->threads->tid = scan->subject.pid;
+        r = thread_policy_read(process_fd, scan->threads->tid, &scan->threads->policy,
+                               &scan->threads->nodes);
+        scan->n_threads = r >= 0;
+        return r == -ESRCH ? 0 : r;
+}
+
+static int threads_look(int process_fd, unsigned flags, pid_t after, Scan *scan)
+{
+        bool is_placed = scan->rule && scan->rule->anon.tier.kind != TIER_DEFAULT;
+
+        if ((flags & SCAN_THREADS_ALWAYS) || ((flags & SCAN_THREADS) && is_placed))
+                return threads_scan(process_fd, after, scan);
+
+        return (flags & SCAN_MAIN_THREAD) && is_placed ? main_thread_scan(process_fd, scan) : 0;
 }
 
 int scan_process(Scanner *scanner, pid_t pid, unsigned flags, pid_t threads_after, Scan *ret_scan)
@@ -345,8 +365,8 @@ int scan_process(Scanner *scanner, pid_t pid, unsigned flags, pid_t threads_afte
                 intent_read(scanner, process_fd, &scan);
                 r = mappings_scan(scanner, process_fd, &scan);
         }
-        if (r >= 0 && wants_threads(&scan, flags))
-                r = threads_scan(process_fd, threads_after, &scan);
+        if (r >= 0)
+                r = threads_look(process_fd, flags, threads_after, &scan);
         if (r < 0)
                 return r;
 

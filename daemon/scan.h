@@ -25,6 +25,7 @@ typedef struct Scanner Scanner;
 typedef enum ScanFlags {
         SCAN_THREADS = 1 << 0, /* its threads, if the policy says where their memory belongs */
         SCAN_THREADS_ALWAYS = 1 << 1, /* even if no policy is for it any more */
+        SCAN_MAIN_THREAD = 1 << 2,    /* of them only the first */
 } ScanFlags;
 
 /* Threads that one look reads the policies of: 10 to 50 us each, and more where much memory is mapped
@@ -92,7 +93,7 @@ struct Scan {
         ScanAnon anon; /* all 0 unless rule_concerns_anon() */
         ScanThread *threads;
         size_t n_threads;
-        bool has_threads;   /* they were looked at, as SCAN_THREADS says; */
+        bool has_threads;   /* all were looked at, as SCAN_THREADS says; */
         pid_t threads_next; /* and there are more, after this one; 0: there are not */
 };
 

@@ -70,7 +70,9 @@ struct TargetAnon {
         uint64_t pause_max_ns; /* of the policy that gave it */
         TargetThread *threads; /* yet to be done */
         size_t n_threads, at;
-        const char *put_off; /* why one of them could not be had just now; NULL: none */
+        const char *put_off;   /* why one of them could not be had just now; NULL: none */
+        VmaPolicy main_policy; /* of the main thread, when they were looked at */
+        NodeSet main_nodes;
         pid_t threads_after; /* where the next look at threads goes on; 0: at the first */
         bool pass_is_clean;  /* all were as they should be, and */
         bool pass_is_bare;   /* none had a policy, in this going through them */

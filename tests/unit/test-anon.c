@@ -345,3 +345,24 @@ RoadTest(anon, without_accounts_of_memory_it_cannot_be_told_apart)
         await_anon(program.pid, MAPPING_PARTIAL, "not accounted");
         program_end(&program);
 }
+
+RoadTest(anon, one_that_had_ours_may_change_its_mind)
+{
+        Program program = program_ready();
+
+        rules_set("[Anon]\nTier=cheap\n");
+        await_anon(program.pid, MAPPING_PLACED, "");
+        await_settled(program.pid);
+        tell(&program, 'o');
+        placement_look_again(road.placement);
+        await_anon(program.pid, MAPPING_SKIPPED, "of its own");
+        await_settled(program.pid);
+        placement_look_again(road.placement);
+        run_for(100);
+        cr_expect(target_of(program.pid)->anon.is_settled, "it is not news for ever");
+        cr_expect_eq(thread_policy(program.pid, program.pid), VMA_POLICY_BIND);
+        cr_assert_eq(placement_set_rules(road.placement, NULL, 0), 0);
+        run_for(100);
+        cr_expect_eq(thread_policy(program.pid, program.pid), VMA_POLICY_BIND, "it is not ours");
+        program_end(&program);
+}
