@@ -46,6 +46,24 @@ int hearing_add_cpu(Hearing *hearing, const PerfRing *ring)
         return 1;
 }
 
+int hearing_move_cpu(Hearing *hearing, const PerfRing *ring)
+{
+        _cleanup_(closep) int fd = -1;
+        int r;
+
+        if (ring->cpu >= hearing->n_fds || hearing->fds[ring->cpu] < 0)
+                return 0;
+
+        /* A new event: to give another ring to one that has one, the kernel waits for all CPUs. */
+        r = perf_cgroup_open(ring, hearing->cgroup_fd, &fd);
+        if (r < 0)
+                return r;
+
+        perf_cgroup_close(hearing->fds[ring->cpu]);
+        hearing->fds[ring->cpu] = TAKE_FD(fd);
+        return 0;
+}
+
 void hearing_drop_cpu(Hearing *hearing, unsigned cpu)
 {
         if (cpu < hearing->n_fds) {

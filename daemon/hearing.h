@@ -22,4 +22,6 @@ void hearing_freep(Hearing **hearing);
 
 /* Returns 1 if there was no event for the ring's CPU yet, 0 if there was or the CPU has just gone. */
 int hearing_add_cpu(Hearing *hearing, const PerfRing *ring);
+/* From now on the records of that CPU go to this ring. Some may be in both it and the one before. */
+int hearing_move_cpu(Hearing *hearing, const PerfRing *ring);
 void hearing_drop_cpu(Hearing *hearing, unsigned cpu);

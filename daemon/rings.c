@@ -6,6 +6,7 @@
 #include <sys/epoll.h>
 #include <systemd/sd-device.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "daemon/hearing.h"
 #include "daemon/kernel/cpu.h"
@@ -19,6 +20,14 @@
 #define RINGS_PAGES_MAX 8192u
 #define RING_PAGES_MIN  8u
 
+/* In a flood, of which most concerns nobody, to wake us for each record would cost those who make them more
+ * than all else about it. Then the records of that CPU go to a ring, as large, that wakes us when it is half
+ * full, and is looked at every so often. */
+#define WINDOW_USEC   UINT64_C(100000)
+#define FLOOD_RECORDS 200u
+#define CALM_RECORDS  50u
+#define LOOK_USEC     UINT64_C(5000)
+
 typedef struct Ring Ring;
 
 struct Ring {
@@ -26,7 +35,15 @@ struct Ring {
         PerfRing perf;
         sd_event_source *records;
         sd_event_source *rest; /* another turn, for what is left after the last */
-        bool dead;             /* will never be readable again */
+
+        PerfRing quiet; /* what a flood goes to; not there before the first */
+        sd_event_source *quiet_records;
+        sd_event_source *look;
+        bool is_flooded;
+        uint64_t window_usec; /* when it began */
+        unsigned n_window;    /* records in it */
+
+        bool dead; /* will never be readable again */
 };
 
 struct Rings {
@@ -47,7 +64,10 @@ static void ring_free(Ring *ring)
 
         sd_event_source_disable_unref(ring->records);
         sd_event_source_disable_unref(ring->rest);
+        sd_event_source_disable_unref(ring->quiet_records);
+        sd_event_source_disable_unref(ring->look);
         perf_ring_close(&ring->perf);
+        perf_ring_close(&ring->quiet);
         free(ring);
 }
 
@@ -56,24 +76,121 @@ static void ring_freep(Ring **ring)
         ring_free(*ring);
 }
 
-static int ring_turn(Ring *ring)
+static int on_records(sd_event_source *source, int fd, uint32_t revents, void *userdata);
+static int on_look(sd_event_source *source, uint64_t usec, void *userdata);
+
+static int quiet_open(Ring *ring)
 {
-        const Rings *rings = ring->rings;
+        sd_event *event = ring->rings->event;
+        unsigned bytes = (unsigned)ring->perf.map_size, page = (unsigned)sysconf(_SC_PAGESIZE);
+        int r;
+
+        if (ring->quiet.map)
+                return 0;
+        if (!ring->look) {
+                r = sd_event_add_time(event, &ring->look, CLOCK_MONOTONIC, UINT64_MAX, 1, on_look,
+                                      ring);
+                if (r >= 0)
+                        r = sd_event_source_set_description(ring->look, "watch-flood");
+                if (r >= 0)
+                        r = sd_event_source_set_exit_on_failure(ring->look, true);
+                if (r < 0)
+                        return r;
+        }
+
+        r = perf_ring_open(ring->perf.cpu, bytes / page - 1, bytes / 2, &ring->quiet);
+        if (r >= 0)
+                r = sd_event_add_io(event, &ring->quiet_records, ring->quiet.fd, EPOLLIN,
+                                    on_records, ring);
+        if (r >= 0)
+                r = sd_event_source_set_description(ring->quiet_records, "watch-flood-records");
+        if (r >= 0)
+                r = sd_event_source_set_exit_on_failure(ring->quiet_records, true);
+        if (r < 0) {
+                ring->quiet_records = sd_event_source_disable_unref(ring->quiet_records);
+                perf_ring_close(&ring->quiet);
+        }
+        return r;
+}
+
+/* To the quiet ring, or back. After a failure some are in the one and some in the other: as in a flood, both are
+ * looked at. */
+static int ring_move(Ring *ring, bool is_flooded)
+{
+        const PerfRing *to = is_flooded ? &ring->quiet : &ring->perf;
+        int r;
+
+        r = quiet_open(ring);
+        for (Hearing *hearing = ring->rings->hearings; r >= 0 && hearing; hearing = hearing->next)
+                r = hearing_move_cpu(hearing, to);
+        if (r < 0 && !ring->quiet.map)
+                return 0; /* no room for another, then: it was tried */
+
+        ring->is_flooded = is_flooded || r < 0;
+        /* What came to the one before until now is taken at once, or at the next look. */
+        r = sd_event_source_set_enabled(ring->rest, SD_EVENT_ONESHOT);
+        if (r >= 0)
+                r = sd_event_source_set_time_relative(ring->look, LOOK_USEC);
+        if (r >= 0)
+                r = sd_event_source_set_enabled(ring->look,
+                                                ring->is_flooded ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+        return r;
+}
+
+/* Counts what came, and finds that a flood has begun or is over. */
+static int ring_weigh(Ring *ring, unsigned n)
+{
+        uint64_t now;
+        int r = sd_event_now(ring->rings->event, CLOCK_MONOTONIC, &now);
+
+        if (r >= 0 && now - ring->window_usec >= WINDOW_USEC) {
+                if (ring->is_flooded && ring->n_window < CALM_RECORDS)
+                        r = ring_move(ring, false);
+                ring->window_usec = now;
+                ring->n_window = 0;
+        }
+        ring->n_window += n;
+        if (r >= 0 && !ring->is_flooded && ring->n_window >= FLOOD_RECORDS) {
+                ring->window_usec = now; /* so many more until it is tried again */
+                ring->n_window = 0;
+                r = ring_move(ring, true);
+        }
+        return r < 0 ? r : 0;
+}
+
+/* Takes @max records at most, and says how many. */
+static unsigned ring_drain(const Rings *rings, PerfRing *perf, unsigned max, bool *lost)
+{
         PerfRecord record;
         unsigned n = 0;
-        bool lost = false;
 
-        while (n < TURN_RECORDS_MAX && perf_ring_next(&ring->perf, &record) > 0) {
+        while (n < max && perf_ring_next(perf, &record) > 0) {
                 n++;
                 if (record.kind == PERF_LOST)
-                        lost = true;
+                        *lost = true;
                 else if (record.kind != PERF_OTHER)
                         rings->fn(&record, rings->userdata);
         }
-        perf_ring_release(&ring->perf);
+        perf_ring_release(perf);
+        return n;
+}
+
+static int ring_turn(Ring *ring)
+{
+        const Rings *rings = ring->rings;
+        bool lost = false;
+        unsigned n;
+        int r;
+
+        n = ring_drain(rings, &ring->perf, TURN_RECORDS_MAX, &lost);
+        if (ring->quiet.map)
+                n += ring_drain(rings, &ring->quiet, TURN_RECORDS_MAX - n, &lost);
 
         if (lost)
                 rings->fn(&(PerfRecord){ .kind = PERF_LOST }, rings->userdata);
+        r = ring_weigh(ring, n);
+        if (r < 0)
+                return r;
         if (n < TURN_RECORDS_MAX)
                 return 0;
 
@@ -86,6 +203,16 @@ static int on_rest(sd_event_source *source, uint64_t usec, void *userdata)
         return ring_turn(userdata);
 }
 
+static int on_look(sd_event_source *source, uint64_t usec, void *userdata)
+{
+        Ring *ring = userdata;
+        int r = sd_event_source_set_time_relative(source, LOOK_USEC);
+
+        if (r >= 0)
+                r = sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+        return r < 0 ? r : ring_turn(ring);
+}
+
 static int on_records(sd_event_source *source, int fd, uint32_t revents, void *userdata)
 {
         Ring *ring = userdata;
@@ -93,10 +220,15 @@ static int on_records(sd_event_source *source, int fd, uint32_t revents, void *u
         /* An fd that hung up would not let the loop sleep. */
         if (revents & (EPOLLHUP | EPOLLERR)) {
                 ring->dead = true;
-                sd_event_source_set_enabled(ring->records, SD_EVENT_OFF);
+                sd_event_source_set_enabled(source, SD_EVENT_OFF);
         }
 
         return ring_turn(ring);
+}
+
+static const PerfRing *ring_current(const Ring *ring)
+{
+        return ring->is_flooded ? &ring->quiet : &ring->perf;
 }
 
 static unsigned ring_pages(size_t n_cpus)
@@ -116,9 +248,9 @@ static int ring_new(Rings *rings, unsigned cpu, unsigned pages, Ring **ret_ring)
         ring = malloc(sizeof(*ring));
         if (!ring)
                 return -ENOMEM;
-        *ring = (Ring){ .rings = rings, .perf = PERF_RING_NONE };
+        *ring = (Ring){ .rings = rings, .perf = PERF_RING_NONE, .quiet = PERF_RING_NONE };
 
-        r = perf_ring_open(cpu, pages, &ring->perf);
+        r = perf_ring_open(cpu, pages, 1, &ring->perf);
         if (r >= 0)
                 r = sd_event_add_io(rings->event, &ring->records, ring->perf.fd, EPOLLIN,
                                     on_records, ring);
@@ -150,7 +282,7 @@ int rings_add(Rings *rings, int cgroup_fd, Hearing **ret_hearing)
 
         r = hearing_new(cgroup_fd, &hearing);
         for (size_t i = 0; r >= 0 && i < rings->n_rings; i++)
-                r = hearing_add_cpu(hearing, &rings->rings[i]->perf);
+                r = hearing_add_cpu(hearing, ring_current(rings->rings[i]));
         if (r < 0)
                 return r;
 
@@ -211,7 +343,7 @@ static int rings_add_cpu(Rings *rings, unsigned cpu, unsigned pages)
         }
 
         for (Hearing *hearing = rings->hearings; hearing; hearing = hearing->next) {
-                r = hearing_add_cpu(hearing, &ring->perf);
+                r = hearing_add_cpu(hearing, ring_current(ring));
                 if (r < 0)
                         return r;
                 added = added || r > 0;

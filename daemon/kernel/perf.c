@@ -23,7 +23,7 @@ static size_t page_size(void)
 
 /* A count of nothing, for which the kernel has no work beyond the records. Both kinds of event must have
  * the same clock to share a ring. Leaving out the kernel asks for fewer rights and costs no record. */
-static struct perf_event_attr attributes_of(bool records)
+static struct perf_event_attr attributes_of(bool records, unsigned wakeup_bytes)
 {
         return (struct perf_event_attr){
                 .type = PERF_TYPE_SOFTWARE,
@@ -36,7 +36,7 @@ static struct perf_event_attr attributes_of(bool records)
                 .exclude_kernel = 1,
                 .exclude_hv = 1,
                 .watermark = 1,
-                .wakeup_watermark = 1,
+                .wakeup_watermark = wakeup_bytes,
                 .disabled = !records,
                 .mmap = records,
                 .mmap_data = records,
@@ -47,9 +47,9 @@ static struct perf_event_attr attributes_of(bool records)
         };
 }
 
-int perf_ring_open(unsigned cpu, unsigned pages, PerfRing *ret_ring)
+int perf_ring_open(unsigned cpu, unsigned pages, unsigned wakeup_bytes, PerfRing *ret_ring)
 {
-        struct perf_event_attr attributes = attributes_of(false);
+        struct perf_event_attr attributes = attributes_of(false, wakeup_bytes);
         size_t map_size = (size_t)(pages + 1) * page_size();
         _cleanup_(closep) int fd = -1;
         void *map;
@@ -81,7 +81,7 @@ void perf_ring_close(PerfRing *ring)
 
 int perf_cgroup_open(const PerfRing *ring, int cgroup_fd, int *ret_fd)
 {
-        struct perf_event_attr attributes = attributes_of(true);
+        struct perf_event_attr attributes = attributes_of(true, 1); /* its ring decides who wakes */
         _cleanup_(closep) int fd = -1;
 
         /* Born silent: what it wrote before it had the ring would be lost without a word. */
@@ -97,6 +97,12 @@ int perf_cgroup_open(const PerfRing *ring, int cgroup_fd, int *ret_fd)
 
         *ret_fd = TAKE_FD(fd);
         return 0;
+}
+
+void perf_cgroup_close(int fd)
+{
+        (void)ioctl(fd, PERF_EVENT_IOC_DISABLE, 0);
+        close(fd);
 }
 
 static uint64_t ring_head(const PerfRing *ring)

@@ -33,13 +33,14 @@ struct PerfRing {
                 .fd = -1                                                                           \
         }
 
-/* @pages: a power of two. -ENODEV: the CPU is offline; -EACCES: no CAP_PERFMON; -EPERM: more locked
+/* @pages: a power of two. @wakeup_bytes: the fd becomes readable with so many; 1: with each record. Who
+ * maps, forks or ends pays for that, too: the kernel interrupts its CPU. -ENODEV: the CPU is offline; -EACCES: no CAP_PERFMON; -EPERM: more locked
  * memory than kernel.perf_event_mlock_kb allows without CAP_IPC_LOCK. */
-int perf_ring_open(unsigned cpu, unsigned pages, PerfRing *ret_ring);
+int perf_ring_open(unsigned cpu, unsigned pages, unsigned wakeup_bytes, PerfRing *ret_ring);
 void perf_ring_close(PerfRing *ring);
 
 /* The next record: 1, or 0 when there is none, which also gives the room back to the kernel. The fd
- * becomes readable (EPOLLIN) with each record that is added, but only once for it, so whoever stops
+ * becomes readable (EPOLLIN) with the records that are added, but only once for them, so whoever stops
  * before 0 has to come back by himself; likewise after the fd was added to an epoll set.
  *
  * The kernel tells of lost records only when the next one finds room, which may be never. So a ring
@@ -53,3 +54,5 @@ void perf_ring_release(PerfRing *ring);
  * that was removed from going away. -EOPNOTSUPP: this kernel has no perf events for cgroups, or the
  * fd is not of the unified hierarchy; -ENODEV: the CPU went offline. */
 int perf_cgroup_open(const PerfRing *ring, int cgroup_fd, int *ret_fd);
+/* Ends them, even if a child that was forked meanwhile has the fd, too. */
+void perf_cgroup_close(int fd);

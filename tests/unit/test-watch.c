@@ -328,6 +328,42 @@ Test(watch, a_flood_is_told_to_be_one_and_lets_others_through)
         group_remove(watched, "");
 }
 
+/* To be told of each record at once would be felt by those who make them. Without the quiet ring there are many more
+ * turns, if the machine has two CPUs to spare; with it never so many. */
+Test(watch, a_flood_that_goes_on_wakes_nobody_for_each)
+{
+        _cleanup_(scratch_freep) Scratch scratch = scratch_new();
+        _cleanup_(closep) int fd = file_make(&scratch);
+        _cleanup_(watched_freep) Watched *watched = watched_new();
+        const time_t end = time(NULL) + AWAIT_SEC;
+        size_t n_turns = 0, n_maps = 0;
+        pid_t pid;
+
+        group_make(watched, "");
+        watched_set(watched, "");
+        watched_settle(watched);
+        watched->n_heard = 0;
+        pid = watched_fork(watched, "", flood, &fd);
+        while (!watched_find(watched, 0, WATCH_EXIT, pid)) {
+                cr_assert_leq(time(NULL), end);
+                n_maps += watched_count(watched, WATCH_MAP, pid);
+                watched->n_heard = 0;
+                n_turns += sd_event_run(watched->event, AWAIT_SEC * 1000000u) > 0;
+        }
+        watched_reap(pid);
+        cr_log_info("%zu maps in %zu turns", n_maps, n_turns);
+        cr_assert_lt(n_turns, FLOOD / 10);
+
+        /* Once it is over each is told at once again. */
+        for (uint64_t since = now_ns(); now_ns() - since < 300000000;)
+                cr_assert_geq(sd_event_run(watched->event, 10000), 0);
+        cr_assert_eq(sd_event_run(watched->event, 0), 0);
+        pid = watched_fork(watched, "", map_once, &fd);
+        watched_await(watched, WATCH_MAP, pid);
+        watched_reap(pid);
+        group_remove(watched, "");
+}
+
 /* More than a ring holds, in rounds that begin when the one before was heard. */
 #define ROUND    500u
 #define N_ROUNDS 10u
@@ -390,7 +426,8 @@ Test(watch, a_reload_misses_nothing_of_what_stays)
         watched_await(watched, WATCH_EXIT, pid);
         watched_reap(pid);
         cr_assert_null(watched_find(watched, 0, WATCH_LOST, 0));
-        cr_assert_eq(watched_count(watched, WATCH_MAP, pid), N_ROUNDS * ROUND);
+        /* What comes while a flood begins or ends may be told twice. */
+        cr_assert_geq(watched_count(watched, WATCH_MAP, pid), N_ROUNDS * ROUND);
 
         /* Nothing wanted, nothing heard. */
         cr_assert_eq(watch_set(watched->watch, NULL, 0), 0);
