@@ -125,9 +125,10 @@ static void cgroup_plan(Placement *placement, Target *target)
 }
 
 /* Pages that are elsewhere, once the threads have their policy or are about to. */
-static void pages_plan(Placement *placement, Target *target, const Plan *threads, uint64_t now_usec)
+static void pages_plan(Placement *placement, Target *target, const Scan *scan, uint64_t now_usec)
 {
         TargetAnon *anon = &target->anon;
+        const Plan *threads = &anon->plan;
         bool belongs = !nodeset_is_empty(&target->anon_intent.nodes) &&
                        (threads->state == MAPPING_PLACED || threads->state == MAPPING_PLACING);
         bool is_served =
@@ -149,8 +150,14 @@ static void pages_plan(Placement *placement, Target *target, const Plan *threads
                 anon_set_state(placement, target, MAPPING_PARTIAL, target->move_reason);
                 return;
         }
-        anon->actions = PLAN_MOVE;
         anon_set_state(placement, target, MAPPING_PLACING, "");
+        /* Since all threads had our policy one may have taken another, by which these pages are right. */
+        if (!scan->has_threads) {
+                anon->is_settled = false;
+                placement_due(placement, target, 0);
+                return;
+        }
+        anon->actions = PLAN_MOVE;
 }
 
 /* Whether what the threads have is what they should have, as far as is known without a look at all. */
@@ -258,7 +265,7 @@ void anon_plan(Placement *placement, Target *target, const Scan *scan, uint64_t 
         }
         stack_plan(placement, target, scan);
         if (anon->is_concerned)
-                pages_plan(placement, target, &anon->plan, now_usec);
+                pages_plan(placement, target, scan, now_usec);
 }
 
 /* Everything that still waits fails alike. */
