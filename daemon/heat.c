@@ -429,6 +429,10 @@ int heat_set(Heat *heat, const HeatWish *wishes, size_t n_wishes, const Tiers *t
             nodeset_equal(&heat->tiers.cheap, &tiers->cheap) &&
             nodeset_equal(&heat->tiers.fast, &tiers->fast))
                 return 0;
+        if (n == 0 && heat->n_wishes == 0) {
+                heat->tiers = *tiers;
+                return 0; /* nothing is looked for anywhere */
+        }
 
         r = wishes_take(heat, kept, n);
         if (r < 0)

@@ -149,11 +149,20 @@ Target *placement_target(Placement *placement, pid_t pid)
         return target;
 }
 
+/* A process without policy matters, too, in a cgroup that has others. */
+static bool rules_have_age(const Placement *placement)
+{
+        for (size_t i = 0; i < placement->n_rules; i++)
+                if (placement->rules[i].anon.cold_after_usec != RULE_UNSET)
+                        return true;
+        return false;
+}
+
 void placement_remove(Placement *placement, Target *target)
 {
         apply_cancel(target->apply);
         target_stop_moving(placement, target);
-        if (target->subject.cgroup && aging_cgroup(placement, target->subject.cgroup, target->rule))
+        if (rules_have_age(placement))
                 aging_due(placement);
         sampler_leave(placement->sampler, target->pid);
         targets_remove(&placement->targets, target);
@@ -170,15 +179,6 @@ static void look_charge(Target *target, uint64_t begun, uint64_t ended)
         if (target->owed_usec > REST_FREE_USEC)
                 rest = (target->owed_usec - REST_FREE_USEC) * REST_FACTOR;
         target->rest_usec = ended + (rest < REST_MAX_USEC ? rest : REST_MAX_USEC);
-}
-
-/* A process without policy matters, too, in a cgroup that has others. */
-static bool rules_have_age(const Placement *placement)
-{
-        for (size_t i = 0; i < placement->n_rules; i++)
-                if (placement->rules[i].anon.cold_after_usec != RULE_UNSET)
-                        return true;
-        return false;
 }
 
 /* Threads inherit what those have that make them: once all have it there is nothing to look for. */
@@ -327,6 +327,8 @@ void placement_reconcile(Placement *placement)
                                   "Cannot watch all cgroups of the policies: %s", strerror(-r));
         }
         limits_forget(placement);
+        if (rules_have_age(placement))
+                aging_due(placement); /* one may have left a cgroup that no policy was for */
         scanner_forget(&placement->scanner); /* another device may have the number */
         look_again(placement, true);
         placement_sweep(placement);
