@@ -117,7 +117,7 @@ foreign() {
         echo on >"$KDAMONDS/0/state"
         theirs=$(cat "$KDAMONDS/0/pid")
         heat_policy
-        expect_row a '.reason | test("kernel thread '"$theirs"'")'
+        expect_row a '(.reason // "") | test("kernel thread '"$theirs"'")'
         expect_equal "their kdamond" "1 on $theirs" "$(cat "$KDAMONDS/nr_kdamonds" "$KDAMONDS/0/state" "$KDAMONDS/0/pid" | paste -sd' ')"
         part a 0 "$HEAP" 0
         expect_equal "per cent in DRAM meanwhile" 100 "$PART"
@@ -150,7 +150,7 @@ damon_stat() {
         echo Y >"$DAMON_STAT"
         heat_start a /daxtest/heat
         heat_policy
-        expect_row a '.reason | test("damon_stat")'
+        expect_row a '(.reason // "") | test("damon_stat")'
         expect_equal damon_stat Y "$(cat "$DAMON_STAT")"
         take take
         expect_part a "$HOT" "$HEAP" "$CHEAP" 99
