@@ -12,6 +12,9 @@
 /* Many processes come and go together. */
 #define GATHER_USEC UINT64_C(100000)
 
+/* And who has so many cgroups that it takes long does not make it all we do. */
+#define GATHER_SHARE 20u
+
 /* A cgroup that has processes, and one of the policies (NULL: none) that they have. */
 typedef struct Inhabited {
         const char *cgroup;
@@ -182,6 +185,19 @@ static void wishes_set(Placement *placement)
                           "Cannot have cold and hot memory told apart: %s", strerror(-r));
 }
 
+_Static_assert(HEAT_WISHES_MAX == 64, "it is said below");
+
+/* Beyond what DAMON is asked for it is said, rather than ignored. */
+static void cgroups_limit(AgingCgroup *cgroups, size_t n_cgroups)
+{
+        size_t n_served = 0;
+
+        for (size_t i = 0; i < n_cgroups; i++)
+                if (cgroups[i].reason[0] == '\0' && n_served++ >= HEAT_WISHES_MAX)
+                        cgroups[i].reason = "There are more cgroups with ColdAfter= than the 64 "
+                                            "that are served at a time.";
+}
+
 static int aging_gather(Placement *placement)
 {
         Aging *aging = &placement->aging;
@@ -209,6 +225,7 @@ static int aging_gather(Placement *placement)
                         cgroups[n_kept++] = cgroups[i];
                 else
                         free(cgroups[i].cgroup);
+        cgroups_limit(cgroups, n_kept);
         cgroups_free(aging->cgroups, aging->n_cgroups);
         aging->cgroups = cgroups;
         aging->n_cgroups = n_kept;
@@ -218,9 +235,11 @@ static int aging_gather(Placement *placement)
 static int on_gather(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Placement *placement = userdata;
+        uint64_t begun = placement_clock_ns() / 1000u;
         int r;
 
         r = placement->stopping ? 0 : aging_gather(placement);
+        placement->aging.cost_usec = placement_clock_ns() / 1000u - begun;
         if (r < 0) {
                 log_event(LOG_WARNING, NULL, NULL, r, "Cannot gather what ColdAfter= asks for: %s",
                           strerror(-r));
@@ -235,17 +254,18 @@ static int on_gather(sd_event_source *source, uint64_t usec, void *userdata)
 void aging_due(Placement *placement)
 {
         Aging *aging = &placement->aging;
+        uint64_t in_usec = GATHER_USEC + aging->cost_usec * GATHER_SHARE;
         int enabled = SD_EVENT_OFF, r;
 
         if (aging->timer) {
                 r = sd_event_source_get_enabled(aging->timer, &enabled);
                 if (r >= 0 && enabled == SD_EVENT_OFF)
-                        r = sd_event_source_set_time_relative(aging->timer, GATHER_USEC);
+                        r = sd_event_source_set_time_relative(aging->timer, in_usec);
                 if (r >= 0 && enabled == SD_EVENT_OFF)
                         r = sd_event_source_set_enabled(aging->timer, SD_EVENT_ONESHOT);
         } else {
                 r = sd_event_add_time_relative(placement->event, &aging->timer, CLOCK_MONOTONIC,
-                                               GATHER_USEC, 0, on_gather, placement);
+                                               in_usec, 0, on_gather, placement);
                 if (r >= 0)
                         r = sd_event_source_set_description(aging->timer, "aging");
         }

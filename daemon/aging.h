@@ -28,6 +28,7 @@ struct Aging {
         sd_event_source *timer;
         AgingCgroup *cgroups; /* by name */
         size_t n_cgroups;
+        uint64_t cost_usec; /* of gathering them last */
 };
 
 /* What is done for a cgroup as a whole, for ColdAfter= and FastMax=. */
