@@ -6,6 +6,7 @@
 
 #include "daemon/idle.h"
 #include "daemon/kernel/cgroup.h"
+#include "daemon/kernel/process.h"
 #include "daemon/log.h"
 #include "daemon/placement.h"
 #include "policy/macro.h"
@@ -49,6 +50,19 @@ static bool cgroup_may_demote(const Placement *placement, const char *path)
         return false;
 }
 
+/* A kernel thread that works for somebody there, or one that has ended. */
+static bool has_no_memory(const Placement *placement, pid_t pid)
+{
+        _cleanup_(closep) int process_fd = -1;
+        _cleanup_(freep) char *exe = NULL;
+        int r;
+
+        r = process_open(placement->host.proc_fd, pid, &process_fd);
+        if (r >= 0)
+                r = process_executable(process_fd, &exe);
+        return r == -ESRCH || r == -ENOENT;
+}
+
 typedef struct Census {
         Placement *placement;
         pid_t foreign; /* 0: none */
@@ -71,7 +85,9 @@ static int on_cgroup(int cgroup_fd, const char *path, void *userdata)
         for (size_t i = 0; i < n_pids && census->foreign == 0; i++) {
                 Target *target = placement_target(census->placement, pids[i]);
 
-                if (target && !target->scanned) {
+                if (target && !target->scanned && has_no_memory(census->placement, target->pid))
+                        placement_remove(census->placement, target);
+                else if (target && !target->scanned) {
                         placement_due(census->placement, target, 0);
                         census->is_open = true;
                 } else if (!target || !target->rule || !rule_may_demote(target->rule))
