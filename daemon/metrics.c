@@ -116,6 +116,14 @@ static void engines_print(FILE *stream, const char *name, const char *help, uint
                 name, by_damon, name, by_reclaim);
 }
 
+/* A node that is listed for both tiers counts for both. */
+static uint64_t other_bytes(const TargetAnon *sum)
+{
+        uint64_t known = sum->cheap_bytes + sum->fast_bytes;
+
+        return known < sum->bytes ? sum->bytes - known : 0;
+}
+
 static void anon_print(FILE *stream, const Placement *placement)
 {
         uint64_t demoted, promoted;
@@ -128,7 +136,7 @@ static void anon_print(FILE *stream, const Placement *placement)
                 "daxtier_anon_bytes{tier=\"cheap\"} %" PRIu64
                 "\ndaxtier_anon_bytes{tier=\"fast\"} %" PRIu64
                 "\ndaxtier_anon_bytes{tier=\"other\"} %" PRIu64 "\n",
-                sum.cheap_bytes, sum.fast_bytes, sum.bytes - sum.cheap_bytes - sum.fast_bytes);
+                sum.cheap_bytes, sum.fast_bytes, other_bytes(&sum));
         heat_totals(placement->heat, &demoted, &promoted);
         engines_print(stream, "demoted_bytes",
                       "Memory moved away from the fast tier for ColdAfter= and FastMax=.", demoted,
