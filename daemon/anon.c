@@ -43,18 +43,34 @@ static const Given *given_to(const TargetAnon *anon, const ScanThread *thread)
         return anon->given;
 }
 
-/* All have been looked at. */
-static void pass_end(TargetAnon *anon)
+static bool is_wanted(const Target *target, bool is_spent)
 {
+        return target->rule && !is_spent && target->anon_intent.error >= 0 &&
+               !nodeset_is_empty(&target->anon_intent.nodes);
+}
+
+/* All have been looked at. If there is nothing to do for any, what they have of ours is what is wanted, or
+ * a part of it; if nothing is, none has anything. */
+static void pass_end(Placement *placement, Target *target, bool is_spent)
+{
+        TargetAnon *anon = &target->anon;
+
+        anon->is_settled = anon->pass_is_clean;
         if (anon->pass_is_bare)
                 anon->given = NULL;
-        if (anon->pass_is_clean)
-                anon->given_before = NULL;
-        anon->is_settled = anon->pass_is_clean;
+        if (!anon->pass_is_clean)
+                return;
+        if (anon->given)
+                anon->given = is_wanted(target, is_spent)
+                                      ? targets_given(&placement->targets,
+                                                      &target->anon_intent.nodes, false)
+                                      : NULL;
+        anon->given_before = NULL;
 }
 
 /* What there is to do about the threads, one by one in .threads; how they are all in all is returned. */
-static Plan threads_plan(Target *target, const Scan *scan, const Budget *budget)
+static Plan threads_plan(Placement *placement, Target *target, const Scan *scan,
+                         const Budget *budget)
 {
         TargetAnon *anon = &target->anon;
         bool is_first = anon->threads_after == 0;
@@ -97,7 +113,7 @@ static Plan threads_plan(Target *target, const Scan *scan, const Budget *budget)
         anon->pass_is_clean = anon->pass_is_clean && anon->n_threads == 0;
         anon->threads_after = scan->threads_next;
         if (scan->threads_next == 0)
-                pass_end(anon);
+                pass_end(placement, target, budget->cheap_exhausted);
         return sum;
 }
 
@@ -165,13 +181,11 @@ static bool is_as_given(const Target *target, const Scan *scan, bool is_spent)
 {
         const TargetAnon *anon = &target->anon;
         const Given *given = target->anon.given;
-        bool wants = target->rule && !is_spent && target->anon_intent.error >= 0 &&
-                     !nodeset_is_empty(&target->anon_intent.nodes);
 
         if (scan->n_threads > 0 && (scan->threads->policy != anon->main_policy ||
                                     !nodeset_equal(&scan->threads->nodes, &anon->main_nodes)))
                 return false;
-        if (!given || !wants)
+        if (!given || !is_wanted(target, is_spent))
                 return !given;
         return nodeset_equal(&given->nodes, &target->anon_intent.nodes);
 }
@@ -237,7 +251,7 @@ void anon_plan(Placement *placement, Target *target, const Scan *scan, uint64_t 
         };
 
         if (scan->has_threads)
-                anon->plan = threads_plan(target, scan, &budget);
+                anon->plan = threads_plan(placement, target, scan, &budget);
         else if (!is_as_given(target, scan, budget.cheap_exhausted)) {
                 anon->is_settled = false;
                 placement_due(placement, target, 0);

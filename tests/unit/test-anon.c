@@ -308,6 +308,29 @@ RoadTest(anon, what_we_gave_before_is_ours_too)
         program_end(&program);
 }
 
+/* What they have will do when the tier has more nodes than when they got it: they are not looked at anew
+ * each time. */
+RoadTest(anon, a_part_of_the_tier_will_do)
+{
+        Program program = program_ready();
+        Target *target;
+
+        rules_set("[Anon]\nTier=node:0\n");
+        await_anon(program.pid, MAPPING_PLACED, "");
+        await_settled(program.pid);
+        rules_set("[Anon]\nTier=node:0-1\n");
+        await_settled(program.pid);
+        run_for(200);
+        target = targets_find(&road.placement->targets, program.pid);
+        cr_assert_eq(placement_look(road.placement, target), 0);
+        cr_expect(target->anon.is_settled);
+        cr_expect_eq(road.placement->account.injections_done, 1);
+
+        rules_set("[Anon]\nTier=default\n");
+        await_thread(program.pid, program.pid, VMA_POLICY_DEFAULT);
+        program_end(&program);
+}
+
 static bool memory_is_accounted(void)
 {
         _cleanup_(freep) char *path = NULL;
