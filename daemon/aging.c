@@ -312,6 +312,10 @@ static void heat_use(const Placement *placement, const AgingCgroup *cgroup, Cgro
 {
         HeatState state;
 
+        if (placement->dry_run) {
+                use->reason = "This is a dry run: nothing is changed.";
+                return;
+        }
         if (!cgroup) {
                 use->is_beginning = true;
                 return;

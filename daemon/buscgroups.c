@@ -10,6 +10,9 @@
 #include "policy/macro.h"
 #include "policy/utf8.h"
 
+/* That an ordinary user is told of: the kernel is asked about each, while everybody else waits. */
+#define CGROUPS_USER_MAX ((size_t)256)
+
 /* A cgroup with processes whose policy is about it as a whole. */
 typedef struct Kept {
         const char *cgroup;
@@ -52,7 +55,7 @@ static size_t kept_collect(const Placement *placement, uid_t uid, Kept *kept)
                         kept[n_merged - 1].re_moved_bytes += kept[i].re_moved_bytes;
                 else
                         kept[n_merged++] = kept[i];
-        return n_merged;
+        return uid != 0 && n_merged > CGROUPS_USER_MAX ? CGROUPS_USER_MAX : n_merged;
 }
 
 static int append_text(sd_bus_message *reply, const char *key, const char *text)

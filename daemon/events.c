@@ -48,7 +48,7 @@ static void on_fork(Placement *placement, const WatchEvent *event)
         child = placement_target(placement, event->pid);
         if (!child)
                 return;
-        if (!child->scanned && child != parent)
+        if (child != parent)
                 (void)target_inherit(&placement->targets, child, parent);
         placement_due(placement, child, SETTLE_USEC);
 }
@@ -71,6 +71,7 @@ static void on_exec(Placement *placement, const WatchEvent *event)
         Target *target = targets_find(&placement->targets, event->pid);
 
         if (target) {
+                target_give(target, target_given(&placement->targets, target));
                 apply_cancel(TAKE_PTR(target->apply));
                 target_stop_moving(placement, target);
                 target_forget(&placement->targets, target);

@@ -204,11 +204,29 @@ static void mapping_keep(TargetMapping *mapping, const TargetMapping *old)
         mapping->reason = old->reason;
 }
 
+const Given *target_given(Targets *targets, const Target *target)
+{
+        bool is_of_thread = target->apply && target->apply_end == 0;
+
+        if (target->anon.given || !is_of_thread || target->apply_kind != PLAN_PLACE)
+                return target->anon.given;
+        return targets_given(targets, &target->apply_nodes, false);
+}
+
 int target_inherit(Targets *targets, Target *child, const Target *parent)
 {
-        TargetMapping *mappings = calloc(parent->n_mappings + 1, sizeof(*mappings));
+        TargetMapping *mappings;
         size_t n = 0;
 
+        if (!child->anon.given) {
+                child->anon.given = target_given(targets, parent);
+                child->anon.given_before = parent->anon.given_before;
+                child->anon.pause_max_ns = parent->anon.pause_max_ns;
+        }
+        if (child->scanned)
+                return 0;
+
+        mappings = calloc(parent->n_mappings + 1, sizeof(*mappings));
         if (!mappings)
                 return -ENOMEM;
 
@@ -227,9 +245,6 @@ int target_inherit(Targets *targets, Target *child, const Target *parent)
                                 .given = of->given,
                         };
 
-        child->anon.given = parent->anon.given;
-        child->anon.given_before = parent->anon.given_before;
-        child->anon.pause_max_ns = parent->anon.pause_max_ns;
         mappings_drop(targets, child);
         child->mappings = mappings;
         child->n_mappings = n;

@@ -150,8 +150,12 @@ void targets_remove(Targets *targets, Target *target);
  * gave it above all, stays. A process of another start time keeps nothing. */
 int target_update(Targets *targets, Target *target, Scan *scan);
 
-/* To a child that nobody has looked at: its parent's mappings, with what these were given. */
+/* To a child: what its parent's threads were given. If nobody has looked at it, its parent's mappings, too,
+ * with what these were given. */
 int target_inherit(Targets *targets, Target *child, const Target *parent);
+
+/* As .anon.given; or what a call that is being made gives the first of its threads, or has given. */
+const Given *target_given(Targets *targets, const Target *target);
 
 /* As of a process that runs another program: nothing that is known of its mappings holds. What its
  * thread was given does. */

@@ -290,6 +290,52 @@ RoadTest(anon, a_child_of_one_that_is_to_lose_it_loses_it_too)
         program_end(&program);
 }
 
+/* Found before its parent is heard to have made it. */
+RoadTest(anon, a_child_that_was_looked_at_already_is_known_to_have_it)
+{
+        Program program = program_ready();
+        Target *target;
+        pid_t child;
+
+        rules_set("[Anon]\nTier=cheap\n");
+        await_anon(program.pid, MAPPING_PLACED, "");
+        child = tell_child(&program, 'f');
+        target = placement_target(road.placement, child);
+        cr_assert_eq(placement_look(road.placement, target), 0);
+        await_settled(child);
+        run_for(200);
+        rules_set("[Anon]\nTier=default\n");
+        await_thread(child, child, VMA_POLICY_DEFAULT);
+        kill(child, SIGKILL);
+        program_end(&program);
+}
+
+/* A call for its thread is under way when it executes another program, or forks. */
+RoadTest(anon, what_it_was_just_getting_it_may_have)
+{
+        WatchEvent event = { .kind = WATCH_FORK };
+        Program program = program_ready();
+        Target *target, *child;
+
+        rules_set("[Anon]\nTier=cheap\n");
+        while (!target_of(program.pid) || !target_of(program.pid)->apply)
+                cr_assert_geq(sd_event_run(road.watched->event, 100000), 0);
+        target = targets_find(&road.placement->targets, program.pid);
+        cr_assert_null(target->anon.given);
+        event.parent = program.pid;
+        event.pid = tell_child(&program, 'f');
+        placement_hear(&event, road.placement);
+        child = targets_find(&road.placement->targets, event.pid);
+        cr_assert_not_null(child);
+        cr_expect_not_null(child->anon.given);
+        kill(event.pid, SIGKILL);
+
+        placement_hear(&(WatchEvent){ .kind = WATCH_EXEC, .pid = program.pid }, road.placement);
+        cr_expect_not_null(target->anon.given);
+        await_anon(program.pid, MAPPING_PLACED, "");
+        program_end(&program);
+}
+
 /* The tier has other nodes now, and only some threads have been told. */
 RoadTest(anon, what_we_gave_before_is_ours_too)
 {
