@@ -51,6 +51,7 @@ RoadTest(endless, a_move_of_anonymous_memory_is_not_begun_again_at_once)
         tell(&program, 'm');
         rules_set("[Anon]\nTier=node:1\n");
         await_moves(1);
+        targets_find(&road.placement->targets, program.pid)->anon.n_failures = 12; /* a long rest */
         run_for(2500);
         cr_expect_leq(moves->n_begun, 4, "%u", moves->n_begun);
         program_end(&program);
