@@ -15,6 +15,9 @@
 /* And who has so many cgroups that it takes long does not make it all we do. */
 #define GATHER_SHARE 20u
 
+/* After a reload it is waited so often for those that are yet to be looked at anew. */
+#define PUT_OFF_MAX 50u
+
 /* A cgroup that has processes, and one of the policies (NULL: none) that they have. */
 typedef struct Inhabited {
         const char *cgroup;
@@ -232,12 +235,26 @@ static int aging_gather(Placement *placement)
         return 0;
 }
 
+/* What is not known of all yet is taken for no policy: DAMON would be told that, and then again. */
+static bool is_too_early(Placement *placement)
+{
+        for (const Target *target = placement->targets.by_pid; target; target = target->hh.next)
+                if (target->is_outdated)
+                        return placement->aging.n_put_off++ < PUT_OFF_MAX;
+        return false;
+}
+
 static int on_gather(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Placement *placement = userdata;
         uint64_t begun = placement_clock_ns() / 1000u;
         int r;
 
+        if (!placement->stopping && is_too_early(placement)) {
+                aging_due(placement);
+                return 0;
+        }
+        placement->aging.n_put_off = 0;
         r = placement->stopping ? 0 : aging_gather(placement);
         placement->aging.cost_usec = placement_clock_ns() / 1000u - begun;
         if (r < 0) {

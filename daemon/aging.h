@@ -29,6 +29,7 @@ struct Aging {
         AgingCgroup *cgroups; /* by name */
         size_t n_cgroups;
         uint64_t cost_usec; /* of gathering them last */
+        unsigned n_put_off; /* in a row */
 };
 
 /* What is done for a cgroup as a whole, for ColdAfter= and FastMax=. */

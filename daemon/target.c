@@ -90,6 +90,7 @@ void target_forget(Targets *targets, Target *target)
         target->intent = (Intent){};
         target->anon_intent = (Intent){};
         target->scanned = false;
+        target->is_outdated = false;
         target->n_move_failures = 0;
         target->move_retry_usec = 0;
         target->move_reason[0] = '\0';
@@ -98,6 +99,7 @@ void target_forget(Targets *targets, Target *target)
 void target_rules_changed(Target *target)
 {
         target->rule = NULL;
+        target->is_outdated = target->scanned;
         target->intent = (Intent){};
         target->anon_intent = (Intent){};
         target->anon.is_settled = false;
@@ -311,5 +313,6 @@ int target_update(Targets *targets, Target *target, Scan *scan)
         target->anon_intent = scan->anon_intent;
         anon_take(targets, target, scan);
         target->scanned = true;
+        target->is_outdated = false;
         return 0;
 }

@@ -98,6 +98,7 @@ struct Target {
         size_t n_mappings;
         TargetAnon anon;
         bool scanned;
+        bool is_outdated; /* the rules have changed since: .rule is not known */
 
         sd_event_source *timer; /* when to look again */
         uint64_t due_usec;      /* UINT64_MAX: not of itself */

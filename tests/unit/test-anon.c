@@ -403,6 +403,34 @@ RoadTest(anon, a_tier_of_the_policy_before_is_forgotten)
         program_end(&program);
 }
 
+/* Else DAMON would be told of no policy at each reload, and then of what there was before. */
+RoadTest(anon, after_a_reload_all_are_looked_at_before_cgroups_are_gathered)
+{
+        const time_t end = time(NULL) + AWAIT_SEC;
+        Program program = program_ready();
+        Target *target;
+        int enabled;
+
+        rules_set("[Anon]\nColdAfter=1h\n");
+        while (road.placement->aging.n_cgroups == 0) {
+                cr_assert_leq(time(NULL), end);
+                cr_assert_geq(sd_event_run(road.watched->event, 100000), 0);
+        }
+        target = targets_find(&road.placement->targets, program.pid);
+        rules_set("[Anon]\nColdAfter=1h\n");
+        cr_assert_eq(sd_event_source_set_enabled(target->timer, SD_EVENT_OFF), 0);
+        run_for(400);
+        cr_assert_geq(sd_event_source_get_enabled(road.placement->aging.timer, &enabled), 0);
+        cr_expect_neq(enabled, SD_EVENT_OFF);
+
+        cr_assert_eq(placement_look(road.placement, target), 0);
+        while (road.placement->aging.n_cgroups == 0) {
+                cr_assert_leq(time(NULL), end);
+                cr_assert_geq(sd_event_run(road.watched->event, 100000), 0);
+        }
+        program_end(&program);
+}
+
 RoadTest(anon, without_accounts_of_memory_it_cannot_be_told_apart)
 {
         Program program = program_ready();
