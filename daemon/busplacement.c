@@ -18,7 +18,7 @@ int bus_get_totals(sd_bus *bus, const char *path, const char *interface, const c
 {
         const Connection *connection = userdata;
         const Placement *placement = connection->manager->placement;
-        uint64_t all = 0, cheap = 0, fast = 0, mappings = 0;
+        uint64_t all = 0, cheap = 0, fast = 0, mappings = 0, demoted = 0, promoted = 0;
         TargetAnon anon;
         int r;
 
@@ -26,6 +26,7 @@ int bus_get_totals(sd_bus *bus, const char *path, const char *interface, const c
                 return sd_bus_message_append(reply, "a{st}", 0);
 
         metrics_copies(placement, &all, &cheap, &fast);
+        heat_totals(placement->heat, &demoted, &promoted);
         r = sd_bus_message_open_container(reply, 'a', "{st}");
         for (MappingState state = 0; r >= 0 && state < MAPPING_STATES; state++) {
                 mappings += placement->targets.totals[state];
@@ -33,11 +34,11 @@ int bus_get_totals(sd_bus *bus, const char *path, const char *interface, const c
                                           (uint64_t)placement->targets.totals[state]);
         }
         if (r >= 0)
-                r = sd_bus_message_append(reply, "{st}{st}{st}{st}{st}{st}", "processes",
-                                          (uint64_t)metrics_processes(placement), "mappings",
-                                          mappings, "cow_bytes", all, "cow_cheap_bytes", cheap,
-                                          "cow_fast_bytes", fast, "moved_bytes",
-                                          account_moved_bytes(&placement->account));
+                r = sd_bus_message_append(
+                        reply, "{st}{st}{st}{st}{st}{st}", "processes",
+                        (uint64_t)metrics_processes(placement), "mappings", mappings, "cow_bytes",
+                        all, "cow_cheap_bytes", cheap, "cow_fast_bytes", fast, "moved_bytes",
+                        account_moved_bytes(&placement->account) + demoted + promoted);
         metrics_anon(placement, &anon);
         if (r >= 0)
                 r = sd_bus_message_append(reply, "{st}{st}{st}{st}", "anon_bytes", anon.bytes,

@@ -328,7 +328,7 @@ void placement_reconcile(Placement *placement)
         }
         limits_forget(placement);
         if (rules_have_age(placement))
-                aging_due(placement); /* one may have left a cgroup that no policy was for */
+                aging_due(placement);        /* one may have left a cgroup that no policy was for */
         scanner_forget(&placement->scanner); /* another device may have the number */
         look_again(placement, true);
         placement_sweep(placement);

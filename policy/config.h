@@ -39,7 +39,7 @@ struct TierConfig {
 /* daxtierd.conf and its drop-ins, merged. */
 struct Config {
         uint64_t reconcile_usec;
-        bool damon_take; /* Damon=take */
+        bool damon_take;       /* Damon=take */
         DeviceConfig *devices; /* in the order they were first named */
         size_t n_devices;
         TierConfig cheap;

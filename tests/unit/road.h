@@ -184,11 +184,14 @@ static inline void obey(int in, int out)
                 if (command == 'u')
                         munmap(address, LENGTH);
                 if (command == 'f') {
+                        pid_t parent = getpid();
+
                         child = fork();
                         if (child == 0) {
                                 prctl(PR_SET_PDEATHSIG, SIGKILL);
-                                for (;;)
+                                while (getppid() == parent) /* it may have died before */
                                         pause();
+                                _exit(0);
                         }
                 }
                 if (command == 't')
