@@ -62,11 +62,11 @@ calls that were made in it, and the service's processor time for each. *idle* is
 baseline is the same without a policy; of *map-calls* the mappings.''',
      ('anon-started', 'anon-map', 'anon-idle')),
     ('A limit in DRAM',
-     '''A program in a cgroup with `FastMax=128M` writes to 512 MiB at once and then reads 64 of them again and
-again. *on-fast* is what it has in DRAM once it has settled, and *most-once-settled* the most in 5 s after
-that, held against the limit; *hot-on-fast* what of the part that it reads is in DRAM. The baseline of
-these is the kernel's demotion alone: one request to `memory.reclaim` for what is too much. *neighbour* is a
-program in another cgroup, without a policy.''',
+     '''A program in a cgroup with `FastMax=128M` writes to 512 MiB at once. *on-fast* is what it has in DRAM once
+it has settled, and *most-once-settled* the most in 5 s after that, held against the limit. *hot-on-fast* is
+what stays in DRAM of 64 MiB that a program reads again and again, if the policy comes once it has 512. The
+baseline of that, and of the time, is the kernel's demotion alone: one request to `memory.reclaim` for what
+is too much. *neighbour* is a program in another cgroup, without a policy.''',
      ('anon-fastmax',)),
     ("Redis' fork",
      '''Debian's Redis with 400 MB of data saves them in a fork (`BGSAVE`) while clients write. *rdb-last-cow-size*
