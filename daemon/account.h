@@ -57,6 +57,8 @@ struct Cold {
         ColdPhase phase;
         uint64_t due_usec;
         uint64_t bytes;
+        bool is_guess;                  /* .bytes may be on the cheap tier already */
+        unsigned n_rounds, rest_rounds; /* since the last guess, and how many to let pass */
 };
 
 struct CgroupAccount {

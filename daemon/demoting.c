@@ -188,6 +188,7 @@ static int demotion_begin(Placement *placement, const Demand *demand)
                 .cgroup = cgroup->cgroup,
                 .from_nodes = placement->tiers.fast,
                 .keep_bytes = demand->keep_bytes,
+                .careful = !demand->for_limit,
                 .nodes = placement->tiers.cheap,
                 .rate = cgroup->move_rate,
                 .saved_bytes = SAVED(cgroup->move_rate),

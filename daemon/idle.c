@@ -9,6 +9,9 @@
 /* What is less is not worth the start of a process, and may be no more than what is not known exactly. */
 #define WORTH_BYTES (UINT64_C(256) << 10)
 
+/* Rounds of ColdAfter= between two guesses that find nothing. */
+#define REST_ROUNDS_MAX 63u
+
 bool idle_want(CgroupAccount *cgroup, const AnonRule *anon)
 {
         Cold *cold = &cgroup->cold;
@@ -52,13 +55,35 @@ bool idle_next(const CgroupAccount *cgroup, uint64_t now_usec, RelocateKind *ret
         return true;
 }
 
+static unsigned next_rest(unsigned rounds)
+{
+        return rounds < REST_ROUNDS_MAX ? rounds * 2 + 1 : REST_ROUNDS_MAX;
+}
+
+/* Beyond what is known to be idle on the fast tier there may be more, if as much on the cheap one is
+ * accessed again. That can only be tried, and costs a few pages that are in use where it is not so:
+ * less and less often, then. */
+static void measured(Cold *cold, const RelocateResult *result)
+{
+        cold->is_guess = result->left_bytes < WORTH_BYTES;
+        cold->bytes = cold->is_guess ? result->idle_bytes : result->left_bytes;
+        cold->phase = COLD_MARK;
+        if (result->error < 0 || cold->bytes < WORTH_BYTES)
+                return;
+        if (cold->is_guess && cold->n_rounds++ < cold->rest_rounds)
+                return;
+        cold->n_rounds = 0;
+        cold->phase = COLD_DEMOTE;
+}
+
 static void demoted(Cold *cold, const RelocateResult *result)
 {
+        if (cold->is_guess)
+                cold->rest_rounds =
+                        result->moved_bytes >= WORTH_BYTES ? 0 : next_rest(cold->rest_rounds);
         cold->bytes -= result->moved_bytes < cold->bytes ? result->moved_bytes : cold->bytes;
         /* What is left will not go now, and by and by what was accessed would be taken for it. */
-        if (result->error < 0 || result->moved_bytes == 0)
-                cold->bytes = 0;
-        if (cold->bytes < WORTH_BYTES)
+        if (result->error < 0 || result->moved_bytes == 0 || cold->bytes < WORTH_BYTES)
                 cold->phase = COLD_MARK;
 }
 
@@ -76,8 +101,7 @@ void idle_done(CgroupAccount *cgroup, const RelocateRequest *request, const Relo
                 cold->due_usec = now_usec + cold->after_usec;
                 break;
         case RELOCATE_MEASURE:
-                cold->bytes = result->error < 0 ? 0 : result->left_bytes;
-                cold->phase = cold->bytes >= WORTH_BYTES ? COLD_DEMOTE : COLD_MARK;
+                measured(cold, result);
                 break;
         default:
                 demoted(cold, result);

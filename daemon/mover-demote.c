@@ -13,6 +13,10 @@
  * have the processor. */
 #define STEP_BYTES (UINT64_C(2) << 20)
 
+/* With care the first step is small, and each is twice the last: if all is in use the kernel has looked at
+ * everything for the first few pages, and takes what was not accessed for a moment. */
+#define CAREFUL_BYTES (UINT64_C(128) << 10)
+
 /* How long the kernel may look for them. It would go on for many seconds where all are in use. */
 #define STEP_MILLISECONDS 200u
 
@@ -28,12 +32,13 @@
 typedef struct Tally {
         uint64_t from;
         uint64_t there;
+        uint64_t scanned; /* pages that reclaim has looked at, with care; else 0 */
 } Tally;
 
 static int tally(const Mover *mover, Tally *ret_tally)
 {
         const RelocateRequest *request = mover->request;
-        Tally now;
+        Tally now = {};
         int r;
 
         r = cgroup_node_bytes(mover->roots->cgroup_fd, mover->memory_cgroup, &request->from_nodes,
@@ -41,6 +46,9 @@ static int tally(const Mover *mover, Tally *ret_tally)
         if (r >= 0)
                 r = cgroup_node_bytes(mover->roots->cgroup_fd, mover->memory_cgroup,
                                       &request->nodes, &now.there);
+        if (r >= 0 && request->careful)
+                r = cgroup_scanned_pages(mover->roots->cgroup_fd, mover->memory_cgroup,
+                                         &now.scanned);
         if (r == -ENOENT)
                 return -ESRCH;
         if (r < 0)
@@ -90,10 +98,9 @@ static uint64_t least(uint64_t a, uint64_t b)
 }
 
 /* Asks for some of what is to go. -EDQUOT: no more of it may go now. */
-static int step(Mover *mover, uint64_t left)
+static int step(Mover *mover, uint64_t most)
 {
-        uint64_t bytes =
-                least(least(left, STEP_BYTES), least(mover_budget(mover), mover_turn(mover)));
+        uint64_t bytes = least(most, least(mover_budget(mover), mover_turn(mover)));
         int r;
 
         if (bytes == 0)
@@ -126,17 +133,27 @@ static void take_over(Mover *mover, const Tally *before, const Tally *now)
         result->moved_by[RELOCATE_RECLAIM] = result->moved_bytes;
 }
 
+/* Whether the kernel has looked at as many pages as there were: those that it left were accessed, and it
+ * has forgotten that when it comes to them again. */
+static bool has_seen_all(const Tally *began, const Tally *now)
+{
+        return now->scanned - began->scanned > began->from / (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
 static int run_steps(Mover *mover)
 {
         const uint64_t keep = mover->request->keep_bytes;
+        const bool careful = mover->request->careful;
+        uint64_t most = careful ? CAREFUL_BYTES : STEP_BYTES;
         unsigned futile = 0;
-        Tally before, now;
+        Tally began = {}, before, now;
         int r;
 
         (void)reclaim_drain();
-        r = tally(mover, &before);
+        r = tally(mover, &began);
+        before = began;
         while (r >= 0 && before.from > keep && futile < FUTILE_STEPS) {
-                r = step(mover, before.from - keep);
+                r = step(mover, least(before.from - keep, most));
                 if (r >= 0)
                         r = tally(mover, &now);
                 if (r < 0)
@@ -144,6 +161,9 @@ static int run_steps(Mover *mover)
 
                 take_over(mover, &before, &now);
                 futile = now.there > before.there + STEP_BYTES / PROGRESS_SHARE ? 0 : futile + 1;
+                if (careful && has_seen_all(&began, &now))
+                        futile = FUTILE_STEPS;
+                most = least(2 * most, STEP_BYTES);
                 before = now;
                 mover_report(mover);
         }

@@ -98,8 +98,8 @@ static int measure(Mover *mover, int process_fd, int pidfd)
         return 0;
 }
 
-/* What is idle is not known by node. What is on the wanted ones already is taken for idle, all of it:
- * as idle as it was when it went there, unless it is used again. */
+/* How much is idle is not known by node. So much of it as could be on the wanted ones already may be there:
+ * the rest is not. */
 int mover_measure(Mover *mover)
 {
         RelocateResult *result = &mover->result;
@@ -114,6 +114,7 @@ int mover_measure(Mover *mover)
                 return r == -ENOENT ? -ESRCH : r;
 
         mover->limited = true; /* what is left was not to be moved */
+        result->idle_bytes = result->left_bytes;
         result->left_bytes -= result->left_bytes < there ? result->left_bytes : there;
         return 0;
 }

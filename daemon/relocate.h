@@ -37,6 +37,7 @@ struct RelocateRange {
 struct RelocateRequest {
         RelocateKind kind;
         NodeSet from_nodes;  /* of a cgroup: where the pages are now */
+        bool careful;        /* of a cgroup: ends when all pages were looked at once */
         uint64_t keep_bytes; /* of a cgroup: what may stay there */
         pid_t pid;
         uint64_t start_time;         /* process_start_time(): a number is used again */
@@ -66,6 +67,7 @@ struct RelocateResult {
          * at, which is all if .next is 0. */
         uint64_t left_bytes;
         uint64_t next; /* the RelocateRequest.from that goes on after this one; 0: it is through */
+        uint64_t idle_bytes; /* of RELOCATE_MEASURE: wherever they are */
         uint64_t elapsed_ns;
         /* 1 << RelocateEngine: accepted everything and moved nothing where another did: leave them
          * out of RelocateRequest.engines for the rest of this run. */

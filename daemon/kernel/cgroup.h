@@ -63,3 +63,7 @@ int cgroup_memory_path(int root_fd, const char *path, char **ret_path);
  * those below it have on the nodes: "anon" in memory.numa_stat. -EOPNOTSUPP: memory is not accounted
  * here (see cgroup_memory_path()); -ENOENT: the cgroup is gone. */
 int cgroup_node_bytes(int root_fd, const char *path, const NodeSet *nodes, uint64_t *ret_bytes);
+
+/* How many pages of it reclaim has looked at so far, to take some: "pgscan" in memory.stat. Errors as
+ * above; -ENODATA: the kernel does not count them. */
+int cgroup_scanned_pages(int root_fd, const char *path, uint64_t *ret_pages);

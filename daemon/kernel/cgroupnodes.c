@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -137,11 +138,9 @@ static int sum_nodes(char *line, const NodeSet *nodes, uint64_t *ret_bytes)
         return 0;
 }
 
-int cgroup_node_bytes(int root_fd, const char *path, const NodeSet *nodes, uint64_t *ret_bytes)
+static int read_all(int root_fd, const char *path, const char *file, char **ret_text)
 {
         _cleanup_(closep) int fd = -1;
-        _cleanup_(freep) char *text = NULL;
-        char *state = NULL;
         size_t size;
         int r;
 
@@ -149,15 +148,43 @@ int cgroup_node_bytes(int root_fd, const char *path, const NodeSet *nodes, uint6
         if (r < 0)
                 return r;
 
-        r = attr_read_all(fd, "memory.numa_stat", NUMA_STAT_MAX, &text, &size);
+        r = attr_read_all(fd, file, NUMA_STAT_MAX, ret_text, &size);
         if (r == -ENOENT)
                 return -EOPNOTSUPP;
+        return r == -ENODEV ? -ENOENT : r;
+}
+
+int cgroup_node_bytes(int root_fd, const char *path, const NodeSet *nodes, uint64_t *ret_bytes)
+{
+        _cleanup_(freep) char *text = NULL;
+        char *state = NULL;
+        int r;
+
+        r = read_all(root_fd, path, "memory.numa_stat", &text);
         if (r < 0)
-                return r == -ENODEV ? -ENOENT : r;
+                return r;
 
         for (char *line = strtok_r(text, "\n", &state); line; line = strtok_r(NULL, "\n", &state))
                 if (strncmp(line, "anon ", 5) == 0)
                         return sum_nodes(line, nodes, ret_bytes);
 
         return -EBADMSG;
+}
+
+int cgroup_scanned_pages(int root_fd, const char *path, uint64_t *ret_pages)
+{
+        _cleanup_(freep) char *text = NULL;
+        unsigned long long pages;
+        const char *line;
+        int r;
+
+        r = read_all(root_fd, path, "memory.stat", &text);
+        if (r < 0)
+                return r;
+
+        line = strncmp(text, "pgscan ", 7) == 0 ? text : strstr(text, "\npgscan ");
+        if (!line || sscanf(line + (*line == '\n'), "pgscan %llu", &pages) != 1)
+                return -ENODATA;
+        *ret_pages = pages;
+        return 0;
 }

@@ -24,7 +24,7 @@ cold_is_cheap() {
         ((REPLY >= ($3 - $2) * MIB_PAGES * 95 / 100))
 }
 
-# Half of it is read again and again.
+# Half of it is read again and again; and then the other half.
 half_idle() {
         target_start a /daxtest/cold "$HEAT"
         ask a "map 128 small" mapped
@@ -35,6 +35,9 @@ half_idle() {
         on a 0 64 0
         echo "$REPLY of $((64 * MIB_PAGES)) hot pages are on the fast tier"
         ((REPLY >= 64 * MIB_PAGES * 90 / 100)) || fail "of the half that is read only $REPLY pages are on the fast tier"
+        # What is idle from now on goes, too, and what has gone stays: there is no HotTier= here.
+        ask a "hot 64 128" hot
+        await $((2 * PATIENCE)) "the half that has become idle is on the cheap tier" cold_is_cheap a 0 64
         ask a check right
         tell a exit
         rm "$POLICIES/60-cold.conf"

@@ -168,6 +168,28 @@ RoadTest(demoting, where_nothing_is_idle_nothing_is_demoted)
         program_end(&program);
 }
 
+/* As much is idle as is on the cheap tier: it may be the same, or not. It is tried, less and less often. */
+RoadTest(demoting, what_is_idle_may_be_where_it_belongs)
+{
+        static const RelocateKind round[] = { RELOCATE_MARK,    RELOCATE_MEASURE, RELOCATE_COLDEST,
+                                              RELOCATE_MARK,    RELOCATE_MEASURE, RELOCATE_MARK,
+                                              RELOCATE_MEASURE, RELOCATE_COLDEST };
+        Program program;
+
+        moves->results[RELOCATE_MEASURE] = (RelocateResult){ .idle_bytes = 8 << 20 };
+        moves->results[RELOCATE_COLDEST] =
+                (RelocateResult){ .error = -EAGAIN, .moved_bytes = 4096 };
+        road.placement->cold_by_reclaim = true;
+        begin("[Cow]\nTier=default\n[Anon]\nColdAfter=20ms\n");
+        program = program_start();
+        tell(&program, 'm');
+        await_kinds(ARRAY_SIZE(round));
+        for (size_t i = 0; i < ARRAY_SIZE(round); i++)
+                cr_expect_eq(moves->kinds[i], round[i], "%zu", i);
+        cr_assert_str_empty(account()->reason, "nothing is wrong");
+        program_end(&program);
+}
+
 RoadTest(demoting, reclaim_cannot_choose_the_node)
 {
         Program program;

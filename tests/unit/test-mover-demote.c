@@ -61,6 +61,7 @@ static void setup(void)
         put(&groups, "memory.stat", "");
         put(&groups, "a/memory.current", "1\n");
         put(&groups, "a/memory.reclaim", "");
+        put(&groups, "a/memory.stat", "anon 1\npgscan 0\n");
         put_bytes(64 * MIB, 0);
 
         roots = (MoverRoots){
@@ -118,11 +119,15 @@ _Noreturn static void kernel_main(uint64_t fast, uint64_t cheap)
         for (;;) {
                 int fd = openat(groups.fd, "a/memory.numa_stat", O_WRONLY | O_CLOEXEC);
                 uint64_t bytes = kernel_asked(asked_fd);
+                char text[64];
 
                 if (bytes > fast)
                         bytes = fast;
                 fast -= bytes;
                 cheap += bytes;
+                snprintf(text, sizeof(text), "anon 1\npgscan %" PRIu64 "\n", cheap / 4096 * 16);
+                put(&groups, "a/memory.stat.new", text);
+                renameat(groups.fd, "a/memory.stat.new", groups.fd, "a/memory.stat");
                 dprintf(fd, "anon N0=%" PRIu64 " N5=%" PRIu64 "\n", fast, cheap);
                 close(fd);
         }
@@ -223,6 +228,20 @@ Test(mover_demote, gives_up_where_nothing_moves, .timeout = 30)
         mover_deinit(&mover);
         expect(&sys, DEMOTION, "false");
         mover_init(&request, &roots, -1, &mover);
+}
+
+/* The kernel looks at sixteen pages for each that it takes. */
+Test(mover_demote, with_care_looks_at_each_page_once)
+{
+        const RelocateResult *result;
+
+        kernel_start();
+        request.careful = true;
+        request.keep_bytes = 0;
+        result = demote();
+        cr_assert_eq(result->error, -EAGAIN, "%s", result->reason);
+        cr_expect_geq(result->moved_bytes, 3 * MIB);
+        cr_expect_leq(result->moved_bytes, 8 * MIB);
 }
 
 Test(mover_demote, leaves_a_cgroup_alone_that_is_accounted_with_others)
