@@ -344,6 +344,7 @@ static void heat_use(const Placement *placement, const AgingCgroup *cgroup, Cgro
 
         heat_state(placement->heat, cgroup->cgroup, &state);
         use->is_beginning = state.error == -EINPROGRESS;
+        use->is_beyond_damon = state.error == -EOPNOTSUPP;
         use->demoted_bytes += state.demoted_bytes;
         use->promoted_bytes += state.promoted_bytes;
         if (state.error >= 0)

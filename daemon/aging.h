@@ -38,6 +38,7 @@ struct CgroupUse {
         const char
                 *reason;   /* why it is not served now; "". Valid until the event loop runs again */
         bool is_beginning; /* nothing is known yet */
+        bool is_beyond_damon; /* this kernel's DAMON cannot do it, and never will */
         uint64_t demoted_bytes;
         uint64_t promoted_bytes;
 };

@@ -131,6 +131,10 @@ static void cgroup_plan(Placement *placement, Target *target)
         aging_use(placement, target->subject.cgroup, target->rule, &use);
         if (use.is_beginning)
                 placement_due(placement, target, AGE_AGAIN_USEC);
+        if (use.is_beyond_damon) {
+                placement->cold_by_reclaim = true; /* the next look asks for that */
+                placement_due(placement, target, 0);
+        }
         snprintf(anon->cgroup_reason, sizeof(anon->cgroup_reason), "%s", use.reason);
         anon_set_state(placement, target,
                        use.is_beginning         ? MAPPING_PLACING

@@ -6,6 +6,7 @@
 #include "daemon/mover.h"
 #include "policy/macro.h"
 #include "policy/match.h"
+#include "policy/plan.h"
 
 /* The pass of move_pages(2) over what is not in a DAX mapping. Each page is looked at once, and moved
  * by one call; only those that were busy are tried again. */
@@ -42,6 +43,28 @@ static void maps_deinit(Maps *maps)
         mappings_free(maps->mappings, maps->n);
 }
 
+static void on_counts(Mapping *mapping, uint64_t anonymous,
+                      const uint64_t by_node[static NODESET_MAX], void *userdata)
+{
+        (void)mapping;
+}
+
+/* With their policies: what a program has put somewhere itself stays there. */
+static int maps_find(const Mover *mover, Maps *maps)
+{
+        int r;
+
+        r = maps_read(mover->process_fd, &maps->mappings, &maps->n);
+        return r < 0 ? r
+                     : numa_maps_read(mover->process_fd, maps->mappings, maps->n, on_counts, NULL);
+}
+
+static bool is_to_move(const Mover *mover, const Mapping *mapping)
+{
+        return anon_match(mapping) &&
+               !plan_is_elsewhere(mapping->policy, &mapping->policy_nodes, &mover->request->nodes);
+}
+
 int mover_pages_open(Mover *mover)
 {
         const RelocateRequest *request = mover->request;
@@ -49,7 +72,7 @@ int mover_pages_open(Mover *mover)
         int r;
 
         if (request->anonymous) {
-                r = maps_read(mover->process_fd, &maps.mappings, &maps.n);
+                r = maps_find(mover, &maps);
                 if (r < 0)
                         return r;
         }
@@ -63,7 +86,7 @@ int mover_pages_open(Mover *mover)
                 if (!request->ranges[i].dax)
                         range_add(mover, request->ranges[i].start, request->ranges[i].end);
         for (size_t i = 0; i < maps.n; i++)
-                if (anon_match(&maps.mappings[i]))
+                if (is_to_move(mover, &maps.mappings[i]))
                         range_add(mover, maps.mappings[i].start, maps.mappings[i].end);
         qsort(mover->ranges, mover->n_ranges, sizeof(*mover->ranges), compare_range);
 

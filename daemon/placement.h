@@ -79,7 +79,7 @@ struct Placement {
         Relocation *relocation;        /* the one at work; NULL: none */
         Target *relocating;            /* for it; NULL: it has ended meanwhile */
         sd_event_source *move_timer;   /* MoveRate= */
-        bool cold_by_reclaim;          /* ColdAfter=, as DAMON cannot serve it: idle.h */
+        bool cold_by_reclaim;          /* ColdAfter=, as DAMON is not there, or cannot: idle.h */
         Relocation *demotion;          /* of a cgroup; NULL: none is at work */
         bool demotion_for_limit;       /* it is for FastMax=, not for ColdAfter= */
         sd_event_source *demote_timer; /* MoveRate=, ColdAfter=, and what has failed */

@@ -182,8 +182,7 @@ static void anon_add(const Counting *counting, const Mapping *mapping,
         anon->cheap_bytes += bytes_on(by_node, &counting->tiers->cheap);
         anon->fast_bytes += bytes_on(by_node, &counting->tiers->fast);
         if (nodeset_is_empty(nodes) ||
-            (mapping->policy != VMA_POLICY_DEFAULT &&
-             !plan_is_given(mapping->policy, &mapping->policy_nodes, nodes)))
+            plan_is_elsewhere(mapping->policy, &mapping->policy_nodes, nodes))
                 anon->wanted_bytes += bytes;
         else
                 anon->wanted_bytes += bytes_on(by_node, nodes);

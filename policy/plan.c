@@ -74,6 +74,11 @@ bool plan_is_given(VmaPolicy policy, const NodeSet *policy_nodes, const NodeSet 
         return policy_means(&placed, given, false);
 }
 
+bool plan_is_elsewhere(VmaPolicy policy, const NodeSet *policy_nodes, const NodeSet *nodes)
+{
+        return policy != VMA_POLICY_DEFAULT && !plan_is_given(policy, policy_nodes, nodes);
+}
+
 /* Not to have our policy, for @reason; copies stay where they are. */
 static Plan leave_alone(const Placed *placed, PlanReason reason)
 {

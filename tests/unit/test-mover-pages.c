@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <numaif.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -35,6 +36,8 @@ static bool is_moved[PAGES];
 static unsigned n_looks[PAGES], n_moves[PAGES];
 static unsigned busy_for[PAGES]; /* so many tries */
 static size_t n_calls, longest_call;
+static void *own;
+static unsigned n_own_looks;
 static bool is_full;
 
 /* Other memory of the child is where it should be. */
@@ -78,15 +81,29 @@ static long fake_move_pages(pid_t pid, size_t n, void **addresses, const int *no
                         n_looks[at]++;
                 if (!nodes)
                         status[i] = fake_node(at);
+                n_own_looks += !nodes && addresses[i] == own;
         }
         for (size_t i = 0; i < n && nodes && stayed == 0; i++)
                 status[i] = fake_node(index_of(addresses[i]));
         return (long)stayed;
 }
 
+/* A page with a policy of its own. */
+static void own_map(void)
+{
+        unsigned long node0 = 1;
+
+        own = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        cr_assert_neq(own, MAP_FAILED);
+        cr_assert_eq(mbind(own, PAGE, MPOL_BIND, &node0, 64, 0), 0);
+        *(char *)own = 'w';
+}
+
 static void setup(void)
 {
         int process_fd;
+
+        own_map();
 
         map = mmap(NULL, PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         cr_assert_neq(map, MAP_FAILED);
@@ -179,6 +196,7 @@ Test(mover_pages, finds_anonymous_memory_by_itself)
         cr_assert_eq(move()->error, 0, "%s", mover.result.reason);
         cr_assert_eq(count_moved(), PAGES);
         cr_assert_eq(mover.result.moved_bytes, PAGES * PAGE);
+        cr_assert_eq(n_own_looks, 0);
         for (size_t i = 0; i < PAGES; i++)
                 cr_assert_eq(n_looks[i], 1);
 }
