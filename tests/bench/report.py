@@ -61,6 +61,12 @@ it can: what one takes of its processor (*watched*: under a policy for copies al
 calls that were made in it, and the service's processor time for each. *idle* is the service while a program has a large heap and does nothing. The
 baseline is the same without a policy; of *map-calls* the mappings.''',
      ('anon-started', 'anon-map', 'anon-idle')),
+    ('Cold and hot memory',
+     '''One half of a 1 GiB heap is read again and again, the other left alone, all of it in DRAM at first; then it
+comes under `ColdAfter=10s`. After three times that: which share of the cold half is on the cheap node, which of
+the hot half still in DRAM, and which of the watched pages moved more than once. The baseline is the kernel's
+demotion alone: the same program without a policy, whose cgroup is asked to reclaim half of the heap.''',
+     ('heat-',)),
     ('A limit in DRAM',
      '''A program in a cgroup with `FastMax=128M` writes to 512 MiB at once. *on-fast* is what it has in DRAM once
 it has settled, and *most-once-settled* the most in 5 s after that, held against the limit. *hot-on-fast* is
