@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Targets whose threads are told apart: each can have a policy of its own. */
 #include <fcntl.h>
+#include <semaphore.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -37,6 +38,9 @@ static void start_process(void)
         }
 }
 
+/* The numbers come in the order of the threads. */
+static sem_t is_named;
+
 /* Says its number, then does what it is told to. */
 static void *obey(void *argument)
 {
@@ -45,6 +49,7 @@ static void *obey(void *argument)
 
         printf("%d\n", gettid_of_caller());
         fflush(stdout);
+        sem_post(&is_named);
         while (read(orders[0], &order, 1) == 1)
                 switch (order) {
                 case 't':
@@ -67,9 +72,11 @@ static void threads(void)
         char order = 0;
 
         target_ready();
+        expect(sem_init(&is_named, 0, 0) == 0);
         for (size_t i = 0; i < THREADS; i++) {
                 expect(pipe2(orders[i], O_CLOEXEC) == 0);
                 target_start(obey, orders[i]);
+                expect(sem_wait(&is_named) == 0);
         }
 
         while (order != 'x') {
