@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: LGPL-2.1-or-later
-# lab: kernels=6.1,6.12,7.3 packages=gcc,jq,libc6-dev timeout=300
+# lab: kernels=6.1,7.3 packages=gcc,jq,libc6-dev timeout=300
 #
 # [Anon] Tier=: all anonymous memory of a program that nobody changed, but for the main stack, is on the
 # cheap node, whatever it was got by, and in every thread, child and program of it. What a program wants
