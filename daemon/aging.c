@@ -70,6 +70,14 @@ static bool wants(const Rule *rule)
         return rule && rule->anon.cold_after_usec != RULE_UNSET;
 }
 
+static bool anybody_wants(const Placement *placement)
+{
+        for (size_t i = 0; i < placement->n_rules; i++)
+                if (wants(&placement->rules[i]))
+                        return true;
+        return false;
+}
+
 static AgingCgroup *cgroup_find(AgingCgroup *cgroups, size_t n_cgroups, const char *cgroup)
 {
         for (size_t i = 0; i < n_cgroups; i++)
@@ -212,7 +220,7 @@ static int aging_gather(Placement *placement)
         inhabited = calloc(HASH_COUNT(placement->targets.by_pid) + 1, sizeof(*inhabited));
         if (!inhabited)
                 return -ENOMEM;
-        n_inhabited = inhabited_collect(placement, inhabited);
+        n_inhabited = anybody_wants(placement) ? inhabited_collect(placement, inhabited) : 0;
         cgroups = calloc(n_inhabited + 1, sizeof(*cgroups));
         if (!cgroups)
                 return -ENOMEM;
@@ -244,6 +252,8 @@ static bool is_too_early(Placement *placement)
         return false;
 }
 
+static void gather_soon(Placement *placement);
+
 static int on_gather(sd_event_source *source, uint64_t usec, void *userdata)
 {
         Placement *placement = userdata;
@@ -251,7 +261,7 @@ static int on_gather(sd_event_source *source, uint64_t usec, void *userdata)
         int r;
 
         if (!placement->stopping && is_too_early(placement)) {
-                aging_due(placement);
+                gather_soon(placement);
                 return 0;
         }
         placement->aging.n_put_off = 0;
@@ -260,7 +270,7 @@ static int on_gather(sd_event_source *source, uint64_t usec, void *userdata)
         if (r < 0) {
                 log_event(LOG_WARNING, NULL, NULL, r, "Cannot gather what ColdAfter= asks for: %s",
                           strerror(-r));
-                aging_due(placement);
+                gather_soon(placement);
                 return 0;
         }
         if (!placement->stopping && !placement->dry_run && !placement->cold_by_reclaim)
@@ -268,7 +278,7 @@ static int on_gather(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
-void aging_due(Placement *placement)
+static void gather_soon(Placement *placement)
 {
         Aging *aging = &placement->aging;
         uint64_t in_usec = GATHER_USEC + aging->cost_usec * GATHER_SHARE;
@@ -291,6 +301,12 @@ void aging_due(Placement *placement)
                           strerror(-r));
 }
 
+void aging_due(Placement *placement)
+{
+        if (anybody_wants(placement))
+                gather_soon(placement);
+}
+
 void aging_forget(Placement *placement)
 {
         Aging *aging = &placement->aging;
@@ -298,7 +314,7 @@ void aging_forget(Placement *placement)
         cgroups_free(aging->cgroups, aging->n_cgroups);
         aging->cgroups = NULL;
         aging->n_cgroups = 0;
-        aging_due(placement);
+        gather_soon(placement); /* be it to find that nobody wants anything any more */
 }
 
 const AgingCgroup *aging_cgroup(const Placement *placement, const char *cgroup, const Rule *rule)

@@ -43,7 +43,7 @@ struct CgroupUse {
         uint64_t promoted_bytes;
 };
 
-/* Gathers anew, soon: something has changed. */
+/* Gathers anew, soon: something has changed. Where no policy has ColdAfter= that is nothing. */
 void aging_due(Placement *placement);
 
 /* How it stands with a cgroup that has processes under the policy. */

@@ -319,10 +319,7 @@ static void on_thread_applied(const InjectOutcome *outcome, int error, void *use
 
         target->apply = NULL;
         placement->injector_error = outcome ? 0 : error;
-        if (outcome)
-                outcome_note(&placement->account, outcome);
-        else
-                placement->account.injections_failed++;
+        outcome_note(&placement->account, outcome);
         /* Without an answer it may have been made, too: to be taken off, perhaps. */
         if (target->apply_kind == PLAN_PLACE && (is_done || (!outcome && error == -EPIPE)))
                 target_give(target,
@@ -361,10 +358,7 @@ static void on_stack_applied(const InjectOutcome *outcome, int error, void *user
 
         target->apply = NULL;
         placement->injector_error = outcome ? 0 : error;
-        if (outcome)
-                outcome_note(&placement->account, outcome);
-        else
-                placement->account.injections_failed++;
+        outcome_note(&placement->account, outcome);
         if (target->apply_outdated)
                 placement_due(placement, target, 0);
         else

@@ -5,6 +5,11 @@
 
 void outcome_note(Account *account, const InjectOutcome *outcome)
 {
+        if (!outcome) {
+                account->injections_failed++;
+                return;
+        }
+
         if (outcome->pause_ns != 0)
                 histogram_add(&account->target_pause, outcome->pause_ns);
         if (outcome->error < 0) {

@@ -17,5 +17,5 @@ const char *outcome_result_text(int result);
 /* Whether what stood in the way may pass by itself. */
 bool outcome_may_pass(const InjectOutcome *outcome);
 
-/* Counts it. */
+/* Counts it; NULL: there was none, as of apply_done_fn. */
 void outcome_note(Account *account, const InjectOutcome *outcome);

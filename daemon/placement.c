@@ -149,21 +149,11 @@ Target *placement_target(Placement *placement, pid_t pid)
         return target;
 }
 
-/* A process without policy matters, too, in a cgroup that has others. */
-static bool rules_have_age(const Placement *placement)
-{
-        for (size_t i = 0; i < placement->n_rules; i++)
-                if (placement->rules[i].anon.cold_after_usec != RULE_UNSET)
-                        return true;
-        return false;
-}
-
 void placement_remove(Placement *placement, Target *target)
 {
         apply_cancel(target->apply);
         target_stop_moving(placement, target);
-        if (rules_have_age(placement))
-                aging_due(placement);
+        aging_due(placement);
         sampler_leave(placement->sampler, target->pid);
         targets_remove(&placement->targets, target);
 }
@@ -220,8 +210,8 @@ int placement_look(Placement *placement, Target *target)
         if (target->placing_ns == 0)
                 target->placing_ns = target->heard_ns;
         target->heard_ns = 0;
-        if ((target->rule != before || !is_known) && rules_have_age(placement))
-                aging_due(placement);
+        if (target->rule != before || !is_known)
+                aging_due(placement); /* one without policy matters, too, beside others */
         if (!target->rule) {
                 target->placing_ns = 0;
                 anon_plan(placement, target, &scan, target->scanned_usec);
@@ -327,8 +317,7 @@ void placement_reconcile(Placement *placement)
                                   "Cannot watch all cgroups of the policies: %s", strerror(-r));
         }
         limits_forget(placement);
-        if (rules_have_age(placement))
-                aging_due(placement);        /* one may have left a cgroup that no policy was for */
+        aging_due(placement);                /* one may have left a cgroup that no policy was for */
         scanner_forget(&placement->scanner); /* another device may have the number */
         look_again(placement, true);
         placement_sweep(placement);
