@@ -6,6 +6,7 @@
 #include "daemon/kernel/cgroup.h"
 #include "daemon/log.h"
 #include "daemon/placement.h"
+#include "daemon/timer.h"
 #include "policy/macro.h"
 #include "policy/match.h"
 
@@ -280,22 +281,15 @@ static int on_gather(sd_event_source *source, uint64_t usec, void *userdata)
 
 static void gather_soon(Placement *placement)
 {
+        static const TimerKind kind = { "aging", on_gather, 0 };
         Aging *aging = &placement->aging;
         uint64_t in_usec = GATHER_USEC + aging->cost_usec * GATHER_SHARE;
-        int enabled = SD_EVENT_OFF, r;
+        int enabled = SD_EVENT_OFF, r = 0;
 
-        if (aging->timer) {
+        if (aging->timer)
                 r = sd_event_source_get_enabled(aging->timer, &enabled);
-                if (r >= 0 && enabled == SD_EVENT_OFF)
-                        r = sd_event_source_set_time_relative(aging->timer, in_usec);
-                if (r >= 0 && enabled == SD_EVENT_OFF)
-                        r = sd_event_source_set_enabled(aging->timer, SD_EVENT_ONESHOT);
-        } else {
-                r = sd_event_add_time_relative(placement->event, &aging->timer, CLOCK_MONOTONIC,
-                                               in_usec, 0, on_gather, placement);
-                if (r >= 0)
-                        r = sd_event_source_set_description(aging->timer, "aging");
-        }
+        if (r >= 0 && enabled == SD_EVENT_OFF)
+                r = timer_set_in(placement->event, &aging->timer, in_usec, &kind, placement);
         if (r < 0)
                 log_event(LOG_WARNING, NULL, NULL, r, "Cannot set a timer for ColdAfter=: %s",
                           strerror(-r));

@@ -9,6 +9,7 @@
 #include "daemon/kernel/process.h"
 #include "daemon/log.h"
 #include "daemon/placement.h"
+#include "daemon/timer.h"
 #include "policy/macro.h"
 #include "policy/match.h"
 
@@ -282,18 +283,10 @@ static int on_demote_timer(sd_event_source *source, uint64_t usec, void *userdat
 
 void demoting_due(Placement *placement, uint64_t at_usec)
 {
+        static const TimerKind kind = { "demotions", on_demote_timer, 0 };
         int r;
 
-        if (!placement->demote_timer) {
-                r = sd_event_add_time(placement->event, &placement->demote_timer, CLOCK_MONOTONIC,
-                                      at_usec, 0, on_demote_timer, placement);
-                if (r >= 0)
-                        r = sd_event_source_set_description(placement->demote_timer, "demotions");
-        } else {
-                r = sd_event_source_set_time(placement->demote_timer, at_usec);
-                if (r >= 0)
-                        r = sd_event_source_set_enabled(placement->demote_timer, SD_EVENT_ONESHOT);
-        }
+        r = timer_set(placement->event, &placement->demote_timer, at_usec, &kind, placement);
         if (r < 0)
                 log_event(LOG_WARNING, NULL, NULL, r, "Cannot set a timer for demotions: %s",
                           strerror(-r));

@@ -10,6 +10,7 @@
 #include "daemon/heatprocess.h"
 #include "daemon/heatwork.h"
 #include "daemon/log.h"
+#include "daemon/timer.h"
 #include "policy/macro.h"
 
 #define USEC_PER_SEC UINT64_C(1000000)
@@ -225,18 +226,10 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 static void schedule(Heat *heat, uint64_t usec)
 {
+        static const TimerKind kind = { "heat", on_timer, USEC_PER_SEC / 10 };
         int r;
 
-        if (!heat->timer) {
-                r = sd_event_add_time_relative(heat->event, &heat->timer, CLOCK_MONOTONIC, usec,
-                                               USEC_PER_SEC / 10, on_timer, heat);
-                if (r >= 0)
-                        r = sd_event_source_set_description(heat->timer, "heat");
-        } else {
-                r = sd_event_source_set_time_relative(heat->timer, usec);
-                if (r >= 0)
-                        r = sd_event_source_set_enabled(heat->timer, SD_EVENT_ONESHOT);
-        }
+        r = timer_set_in(heat->event, &heat->timer, usec, &kind, heat);
         if (r < 0)
                 log_event(LOG_ERR, NULL, NULL, r, "Cold and hot memory is looked at no more: %s",
                           strerror(-r));

@@ -4,6 +4,7 @@
 #include "daemon/idle.h"
 #include "daemon/kernel/cgroup.h"
 #include "daemon/placement.h"
+#include "daemon/timer.h"
 #include "policy/macro.h"
 
 /* Bytes on a tier of a cgroup that has a limit. */
@@ -75,19 +76,12 @@ static int on_poll(sd_event_source *source, uint64_t usec, void *userdata)
 
 static int poll_arm(Placement *placement)
 {
+        static const TimerKind kind = { "limits", on_poll, 1 };
         uint64_t next = account_next_poll(&placement->account);
-        int r;
 
-        if (next == UINT64_MAX)
-                return 0;
-        if (!placement->poll_timer) {
-                r = sd_event_add_time(placement->event, &placement->poll_timer, CLOCK_MONOTONIC,
-                                      next, 1, on_poll, placement);
-                return r < 0 ? r : sd_event_source_set_description(placement->poll_timer, "limits");
-        }
-
-        r = sd_event_source_set_time(placement->poll_timer, next);
-        return r < 0 ? r : sd_event_source_set_enabled(placement->poll_timer, SD_EVENT_ONESHOT);
+        return next == UINT64_MAX ? 0
+                                  : timer_set(placement->event, &placement->poll_timer, next, &kind,
+                                              placement);
 }
 
 /* What its rule has for the demoter to do. */

@@ -6,6 +6,7 @@
 
 #include "daemon/log.h"
 #include "daemon/placement.h"
+#include "daemon/timer.h"
 #include "policy/macro.h"
 
 /* After a move that left something it is tried again, less and less often. */
@@ -251,24 +252,7 @@ static int on_move_timer(sd_event_source *source, uint64_t usec, void *userdata)
         return 0;
 }
 
-static int timer_set(Placement *placement, uint64_t in_usec)
-{
-        int r;
-
-        if (!placement->move_timer) {
-                r = sd_event_add_time_relative(placement->event, &placement->move_timer,
-                                               CLOCK_MONOTONIC, in_usec, 0, on_move_timer,
-                                               placement);
-                if (r >= 0)
-                        r = sd_event_source_set_description(placement->move_timer, "move-rate");
-                return r;
-        }
-
-        r = sd_event_source_set_time_relative(placement->move_timer, in_usec);
-        if (r >= 0)
-                r = sd_event_source_set_enabled(placement->move_timer, SD_EVENT_ONESHOT);
-        return r;
-}
+static const TimerKind move_timer = { "move-rate", on_move_timer, 0 };
 
 /* Starts on the first whose cgroup may move something now. */
 static void moving_start(Placement *placement)
@@ -301,7 +285,8 @@ static void moving_start(Placement *placement)
         }
 
         if (!placement->relocation && soonest != UINT64_MAX)
-                timer_set(placement, soonest);
+                timer_set_in(placement->event, &placement->move_timer, soonest, &move_timer,
+                             placement);
 }
 
 void target_move(Placement *placement, Target *target)

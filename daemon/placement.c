@@ -11,6 +11,7 @@
 #include "daemon/kernel/process.h"
 #include "daemon/listing.h"
 #include "daemon/log.h"
+#include "daemon/timer.h"
 #include "policy/macro.h"
 #include "policy/match.h"
 
@@ -97,19 +98,10 @@ static int on_due(sd_event_source *source, uint64_t usec, void *userdata)
 
 static int timer_arm(Target *target)
 {
-        int r;
+        /* What is due now must not wait for company. */
+        static const TimerKind kind = { "target", on_due, 1 };
 
-        if (target->timer) {
-                r = sd_event_source_set_time(target->timer, target->due_usec);
-                return r < 0 ? r : sd_event_source_set_enabled(target->timer, SD_EVENT_ONESHOT);
-        }
-
-        /* An accuracy of 1 us: what is due now must not wait for company. */
-        r = sd_event_add_time(target->placement->event, &target->timer, CLOCK_MONOTONIC,
-                              target->due_usec, 1, on_due, target);
-        if (r >= 0)
-                r = sd_event_source_set_description(target->timer, "target");
-        return r;
+        return timer_set(target->placement->event, &target->timer, target->due_usec, &kind, target);
 }
 
 static void target_due(Placement *placement, Target *target, uint64_t in_usec, bool is_routine)
@@ -270,24 +262,17 @@ static int on_lost(sd_event_source *source, uint64_t usec, void *userdata)
 
 int placement_make_up(Placement *placement)
 {
+        static const TimerKind kind = { "lost-events", on_lost, 1 };
         uint64_t at = placement->lost_usec + LOST_REST_USEC;
-        int enabled = SD_EVENT_OFF, r;
+        int enabled = SD_EVENT_OFF, r = 0;
 
         if (placement->lost_usec == 0 || at < placement_now(placement))
                 at = placement_now(placement);
-        if (!placement->lost_timer) {
-                r = sd_event_add_time(placement->event, &placement->lost_timer, CLOCK_MONOTONIC, at,
-                                      1, on_lost, placement);
-                return r < 0 ? r
-                             : sd_event_source_set_description(placement->lost_timer,
-                                                               "lost-events");
-        }
-
-        r = sd_event_source_get_enabled(placement->lost_timer, &enabled);
+        if (placement->lost_timer)
+                r = sd_event_source_get_enabled(placement->lost_timer, &enabled);
         if (r < 0 || enabled != SD_EVENT_OFF)
                 return r < 0 ? r : 0; /* it comes */
-        r = sd_event_source_set_time(placement->lost_timer, at);
-        return r < 0 ? r : sd_event_source_set_enabled(placement->lost_timer, SD_EVENT_ONESHOT);
+        return timer_set(placement->event, &placement->lost_timer, at, &kind, placement);
 }
 
 static void look_again(Placement *placement, bool is_routine)

@@ -7,6 +7,7 @@
 
 #include "daemon/kernel/pagesample.h"
 #include "daemon/kernel/process.h"
+#include "daemon/timer.h"
 #include "policy/macro.h"
 
 /* Looks in each window. What moves twice between two of them is not seen. */
@@ -170,20 +171,11 @@ static Sampling *next_due(const Sampler *sampler)
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
 
-static int timer_set(Sampler *sampler, uint64_t due_usec)
+static int sampler_arm(Sampler *sampler, uint64_t due_usec)
 {
-        int r;
+        static const TimerKind kind = { "sampler", on_timer, 0 };
 
-        if (sampler->timer) {
-                r = sd_event_source_set_time(sampler->timer, due_usec);
-                return r < 0 ? r : sd_event_source_set_enabled(sampler->timer, SD_EVENT_ONESHOT);
-        }
-
-        r = sd_event_add_time(sampler->event, &sampler->timer, CLOCK_MONOTONIC, due_usec, 0,
-                              on_timer, sampler);
-        if (r >= 0)
-                r = sd_event_source_set_description(sampler->timer, "sampler");
-        return r < 0 ? r : 0;
+        return timer_set(sampler->event, &sampler->timer, due_usec, &kind, sampler);
 }
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
@@ -197,7 +189,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
                 now = usec_now();
         }
         if (next)
-                return timer_set(sampler, next->due_usec);
+                return sampler_arm(sampler, next->due_usec);
 
         sampler->timer = sd_event_source_disable_unref(sampler->timer);
         return 0;
@@ -287,7 +279,7 @@ int sampler_want(Sampler *sampler, pid_t pid, uint64_t start_time, uint64_t wind
         }
         sampling->window_usec = window_usec;
         sampling->due_usec = usec_now();
-        return timer_set(sampler, sampling->due_usec);
+        return sampler_arm(sampler, sampling->due_usec);
 }
 
 void sampler_leave(Sampler *sampler, pid_t pid)
