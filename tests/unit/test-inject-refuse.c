@@ -164,6 +164,10 @@ Test(inject_refuse, system_calls_that_go_elsewhere)
         cr_assert_eq(target_end(&target), 0);
 }
 
+/* Where chance decides what a running thread is found at, more so the less of a processor it gets. */
+#define ENOUGH 25u
+#define TRIES  5000
+
 Test(inject_refuse, system_calls_that_go_elsewhere_now)
 {
         Target target = target_new("redirect");
@@ -171,9 +175,10 @@ Test(inject_refuse, system_calls_that_go_elsewhere_now)
         bool tells = kernel_tells_of_dispatch();
         unsigned refused = 0;
 
-        for (int i = 0; i < 50; i++) {
+        for (int i = 0; refused < ENOUGH; i++) {
                 InjectOutcome outcome = inject_elsewhere(&request);
 
+                cr_assert_lt(i, TRIES);
                 if (outcome.step == INJECT_DONE) {
                         assert_done(outcome); /* it was not there yet */
                         continue;
@@ -182,7 +187,6 @@ Test(inject_refuse, system_calls_that_go_elsewhere_now)
                                tells ? -EOPNOTSUPP : -EFAULT);
                 refused++;
         }
-        cr_assert_gt(refused, 25);
         cr_assert_eq(target_end(&target), 0);
 }
 
@@ -192,15 +196,15 @@ Test(inject_refuse, inside_a_restartable_sequence)
         InjectRequest request = target_request(&target);
         unsigned inside = 0;
 
-        for (int i = 0; i < 50; i++) {
+        for (int i = 0; inside < ENOUGH; i++) {
                 InjectOutcome outcome = inject_elsewhere(&request);
 
+                cr_assert_lt(i, TRIES, "%u were inside one", inside);
                 if (outcome.step == INJECT_STEP_RSEQ)
                         inside++;
                 else
                         assert_done(outcome); /* it was between two */
         }
-        cr_assert_gt(inside, 25);
         cr_assert_eq(target_end(&target), 0);
 }
 
