@@ -96,6 +96,9 @@ Test(injector, replaces_workers)
                 worker = (pid_t)strtol(text, NULL, 10);
                 cr_assert_gt(worker, 0);
                 cr_assert_eq(kill(worker, SIGTERM), 0);
+                /* Until the injector has noticed it would be found once more, and then be gone. */
+                while (kill(worker, 0) == 0)
+                        usleep(1000);
                 close(self);
                 close(fd);
         }
