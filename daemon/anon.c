@@ -8,6 +8,7 @@
 #include "daemon/log.h"
 #include "daemon/outcome.h"
 #include "daemon/placement.h"
+#include "daemon/recall.h"
 #include "policy/macro.h"
 
 /* After threads were given it all of them are looked at again. */
@@ -423,6 +424,7 @@ bool anon_proceed(Placement *placement, Target *target)
         target->apply_start = target->apply_end = 0; /* no mapping */
         if (thread->action == PLAN_PLACE)
                 request.nodes = target->apply_nodes;
+        recall_note(placement, target, LEDGER_ANON);
         r = apply_start(placement->applier, &request, on_thread_applied, target, &target->apply);
         if (r < 0) {
                 threads_failed(placement, target, "The service is short of memory.", false);

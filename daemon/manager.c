@@ -15,6 +15,7 @@
 #include "daemon/kernel/cgroup.h"
 #include "daemon/kernel/conffiles.h"
 #include "daemon/log.h"
+#include "daemon/recall.h"
 #include "daemon/report.h"
 #include "policy/macro.h"
 #include "policy/published.h"
@@ -299,6 +300,7 @@ int manager_start(Manager *manager)
                 return r;
         placement_set_rules(manager->placement, TAKE_PTR(manager->rules), manager->n_rules);
         manager->n_rules = 0;
+        recall_all(manager->placement);
 
         sd_notify(false, "READY=1");
         return 0;

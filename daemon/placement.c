@@ -11,6 +11,7 @@
 #include "daemon/kernel/process.h"
 #include "daemon/listing.h"
 #include "daemon/log.h"
+#include "daemon/recall.h"
 #include "daemon/timer.h"
 #include "policy/macro.h"
 #include "policy/match.h"
@@ -147,6 +148,8 @@ void placement_remove(Placement *placement, Target *target)
         target_stop_moving(placement, target);
         aging_due(placement);
         sampler_leave(placement->sampler, target->pid);
+        if (placement->ledger)
+                ledger_forget(placement->ledger, target->pid);
         targets_remove(&placement->targets, target);
 }
 
@@ -182,6 +185,8 @@ int placement_look(Placement *placement, Target *target)
 
         placement->account.scans++;
         target->n_skipped = 0;
+        if (!is_known)
+                recall_threads(placement, target);
         r = scan_process(&placement->scanner, target->pid, scan_flags(target),
                          target->anon.threads_after, &scan);
         if (r >= 0)
@@ -204,6 +209,10 @@ int placement_look(Placement *placement, Target *target)
         target->heard_ns = 0;
         if (target->rule != before || !is_known)
                 aging_due(placement); /* one without policy matters, too, beside others */
+        if (!is_known) {
+                recall_mappings(placement, target, &scan);
+                recall_note_inherited(placement, target);
+        }
         if (!target->rule) {
                 target->placing_ns = 0;
                 anon_plan(placement, target, &scan, target->scanned_usec);
@@ -416,6 +425,16 @@ int placement_new(sd_event *event, const PlacementHost *host, Placement **ret_pl
         if (r < 0)
                 return r;
 
+        if (host->run_fd >= 0) {
+                r = ledger_open(host->run_fd, host->proc_fd, &placement->ledger);
+                if (r < 0)
+                        log_event(
+                                LOG_WARNING, NULL, NULL, r,
+                                "What was given before this start, /run/daxtierd/given, cannot be "
+                                "read or written, and is not taken off: %s",
+                                strerror(-r));
+        }
+
         placement->host = *host;
         placement->cold_by_reclaim = idle_is_needed(host->sys_fd);
         placement->scanner = (Scanner){
@@ -442,6 +461,7 @@ Placement *placement_free(Placement *placement)
         aging_deinit(&placement->aging);
         demoting_deinit(placement);
         targets_deinit(&placement->targets);
+        ledger_free(placement->ledger);
         account_deinit(&placement->account);
         sd_event_source_disable_unref(placement->poll_timer);
         sd_event_source_disable_unref(placement->lost_timer);

@@ -9,6 +9,7 @@
  *      placement.c   what is to be looked at, and when
  *      placing.c     plan, have policies applied to mappings
  *      anon.c        the same for anonymous memory: policies of threads
+ *      recall.c      what an earlier run of the service gave
  *      moving.c      have pages moved that were there before
  *      limits.c      what CheapMax= and FastMax= leave
  *      aging.c       what ColdAfter= asks for
@@ -25,6 +26,7 @@
 #include "daemon/aging.h"
 #include "daemon/apply.h"
 #include "daemon/heat.h"
+#include "daemon/ledger.h"
 #include "daemon/relocate.h"
 #include "daemon/sampler.h"
 #include "daemon/scan.h"
@@ -63,6 +65,7 @@ struct Placement {
         int watch_error;
         Scanner scanner;
         Targets targets;
+        Ledger *ledger; /* NULL: nothing outlives this run */
         Applier *applier;
         int injector_error; /* why the injector was not reached last; 0: it was */
         Account account;

@@ -5,6 +5,7 @@
 #include "daemon/log.h"
 #include "daemon/outcome.h"
 #include "daemon/placement.h"
+#include "daemon/recall.h"
 #include "policy/macro.h"
 
 /* After a policy was put on a mapping it is looked at again: were copies made before it was there? */
@@ -307,6 +308,7 @@ static int apply_begin(Placement *placement, Target *target, const TargetMapping
         target->apply_end = last->end;
         if (target->apply_kind == PLAN_PLACE)
                 request.nodes = target->apply_nodes;
+        recall_note(placement, target, LEDGER_COPIES);
         return apply_start(placement->applier, &request, on_applied, target, &target->apply);
 }
 

@@ -67,11 +67,16 @@ static bool is_ours(const Placed *placed)
         return placed->given && policy_means(placed, placed->given, placed->given_strict);
 }
 
-bool plan_is_given(VmaPolicy policy, const NodeSet *policy_nodes, const NodeSet *given)
+bool plan_is_ours(VmaPolicy policy, const NodeSet *policy_nodes, const NodeSet *given, bool strict)
 {
         const Placed placed = { .policy = policy, .policy_nodes = policy_nodes };
 
-        return policy_means(&placed, given, false);
+        return policy_means(&placed, given, strict);
+}
+
+bool plan_is_given(VmaPolicy policy, const NodeSet *policy_nodes, const NodeSet *given)
+{
+        return plan_is_ours(policy, policy_nodes, given, false);
 }
 
 bool plan_is_elsewhere(VmaPolicy policy, const NodeSet *policy_nodes, const NodeSet *nodes)

@@ -92,6 +92,9 @@ bool rule_concerns_anon(const Rule *rule);
  * its process, which we may have given it for its anonymous memory. */
 bool plan_is_given(VmaPolicy policy, const NodeSet *policy_nodes, const NodeSet *given);
 
+/* The same of a policy that was given bound (@strict) or not. */
+bool plan_is_ours(VmaPolicy policy, const NodeSet *policy_nodes, const NodeSet *given, bool strict);
+
 /* Whether memory that belongs on @nodes has a policy by which it is elsewhere, of its own or of its
  * thread: it is where the program wants it. */
 bool plan_is_elsewhere(VmaPolicy policy, const NodeSet *policy_nodes, const NodeSet *nodes);

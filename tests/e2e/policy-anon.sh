@@ -239,6 +239,23 @@ never_for_a_mapping() {
         target_end a
 }
 
+# What the policy gave is the service's own also for one that was started after the file had gone.
+policy_goes_meanwhile() {
+        policy 60-goes /daxtest/goes Anon.Tier=cheap
+        policies_reload
+        target_start a /daxtest/goes "$TARGET" "$FILE"
+        ask a "workers 4" working
+        expect_threads a
+        systemctl stop daxtierd
+        threads_are_cheap a || fail "the stop took the policy off: $(threads a)"
+        rm "$POLICIES/60-goes.conf"
+        service_start
+        await "$PATIENCE" "every thread has its default again" threads_are a default
+        ask a rest rested
+        ask a right right
+        target_end a
+}
+
 policy 50-anon '/daxtest/anon/**' Anon.Tier=cheap
 reconcile 1s
 policies_start
@@ -249,6 +266,7 @@ item "children, and programs that they execute" inherited
 item "a filter that kills who sets a policy" filtered
 item "a program with a policy of its own" own_policy
 item "a policy that goes" policy_goes
+item "a policy that goes while the service is stopped" policy_goes_meanwhile
 item "CheapMax=" cheap_max
 item "copies of files beside it" beside_copies
 item "5,000 mappings" never_for_a_mapping

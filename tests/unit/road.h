@@ -91,10 +91,23 @@ static inline void injector_await(void)
         close(fd);
 }
 
+/* A run of the service. What the one before left behind is in the scratch directory. */
+static inline void road_start(void)
+{
+        PlacementHost host = { .relocate = on_relocation, .injector_path = road.injector.path };
+        Tiers tiers = {};
+
+        host.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        host.sys_fd = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        host.run_fd = fcntl(road.scratch.fd, F_DUPFD_CLOEXEC, 0);
+        cr_assert_eq(cgroup_root_open(&host.cgroup_fd), 0);
+        cr_assert_eq(placement_new(road.watched->event, &host, &road.placement), 0);
+        nodeset_add(&tiers.cheap, 0);
+        placement_set_tiers(road.placement, &tiers);
+}
+
 static inline void setup(void)
 {
-        PlacementHost host = { .relocate = on_relocation, .run_fd = -1 };
-        Tiers tiers = {};
         sigset_t mask;
 
         sigemptyset(&mask);
@@ -113,13 +126,7 @@ static inline void setup(void)
         road.injector = injector_new();
         injector_await();
 
-        host.injector_path = road.injector.path;
-        host.proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        host.sys_fd = open("/sys", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        cr_assert_eq(cgroup_root_open(&host.cgroup_fd), 0);
-        cr_assert_eq(placement_new(road.watched->event, &host, &road.placement), 0);
-        nodeset_add(&tiers.cheap, 0);
-        placement_set_tiers(road.placement, &tiers);
+        road_start();
 }
 
 static inline void teardown(void)
