@@ -25,7 +25,7 @@
 struct Ledger {
         int run_fd;
         int proc_fd;
-        int fd; /* to add to; -1: it could not be opened */
+        int fd; /* to add to; -1: not yet, or it could not be opened */
         LedgerProcess *by_pid;
         size_t n_entries; /* of all processes */
         size_t n_lines;   /* in the file */
@@ -232,8 +232,6 @@ int ledger_open(int run_fd, int proc_fd, Ledger **ret_ledger)
         ledger->proc_fd = proc_fd;
         ledger->fd = -1;
         r = r < 0 ? 0 : lines_take(ledger, text);
-        if (r >= 0)
-                r = file_rewrite(ledger);
         if (r < 0) {
                 ledger_free(ledger);
                 return r;

@@ -43,7 +43,8 @@ struct LedgerProcess {
 };
 
 /* Reads what is about processes that still are, as @proc_fd shows them; a line that is damaged is left
- * out. Both fds stay the caller's and have to live as long. */
+ * out. Nothing is written before something is noted: a dry run beside the service, or a start that fails, would
+ * take its file away from it. Both fds stay the caller's and have to live as long. */
 int ledger_open(int run_fd, int proc_fd, Ledger **ret_ledger);
 
 /* The file stays. */

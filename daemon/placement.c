@@ -431,7 +431,7 @@ int placement_new(sd_event *event, const PlacementHost *host, Placement **ret_pl
                         log_event(
                                 LOG_WARNING, NULL, NULL, r,
                                 "What was given before this start, /run/daxtierd/given, cannot be "
-                                "read or written, and is not taken off: %s",
+                                "read, and is not taken off: %s",
                                 strerror(-r));
         }
 

@@ -50,7 +50,7 @@ static void note_given(Placement *placement, const Target *target, LedgerKind ki
 
 void recall_note_inherited(Placement *placement, const Target *target)
 {
-        if (!placement->ledger)
+        if (!placement->ledger || placement->dry_run)
                 return;
 
         if (target->anon.given_before)

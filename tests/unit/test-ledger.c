@@ -188,7 +188,22 @@ Test(ledger, damaged_lines_are_left_out)
         reopen();
         expect_entry(getpid(), LEDGER_COPIES, 0, "4", true);
         cr_expect_eq(ledger_first(ledger)->n_entries[LEDGER_ANON], 0);
-        cr_expect_eq(file_lines(), 1);
+        note(getpid(), LEDGER_ANON, "2", false);
+        cr_expect_eq(file_lines(), 2);
+}
+
+/* A dry run beside the service. */
+Test(ledger, who_only_reads_changes_nothing)
+{
+        Ledger *other;
+
+        note(getpid(), LEDGER_COPIES, "1", false);
+        cr_assert_eq(ledger_open(scratch.fd, proc_fd, &other), 0);
+        cr_expect_not_null(ledger_first(other));
+        note(getpid(), LEDGER_COPIES, "2", false);
+        ledger_free(other);
+        reopen();
+        expect_entry(getpid(), LEDGER_COPIES, 0, "2", false);
 }
 
 Test(ledger, the_file_does_not_grow_without_end)
