@@ -241,10 +241,10 @@ never_for_a_mapping() {
 
 # What the policy gave is the service's own also for one that was started after the file had gone.
 policy_goes_meanwhile() {
-        policy 60-goes /daxtest/goes Anon.Tier=cheap
-        policies_reload
         target_start a /daxtest/goes "$TARGET" "$FILE"
         ask a "workers 4" working
+        policy 60-goes /daxtest/goes Anon.Tier=cheap
+        policies_reload
         expect_threads a
         systemctl stop daxtierd
         threads_are_cheap a || fail "the stop took the policy off: $(threads a)"
