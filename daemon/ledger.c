@@ -288,6 +288,15 @@ const LedgerProcess *ledger_find(const Ledger *ledger, pid_t pid, uint64_t start
         return process && process->start_time == start_time ? process : NULL;
 }
 
+const LedgerProcess *ledger_before(const Ledger *ledger, pid_t pid)
+{
+        const LedgerProcess *process = process_find(ledger, pid);
+
+        if (!process || !process->is_before || !is_alive(ledger->proc_fd, pid, process->start_time))
+                return NULL;
+        return process;
+}
+
 void ledger_recalled(Ledger *ledger, pid_t pid)
 {
         LedgerProcess *process = process_find(ledger, pid);

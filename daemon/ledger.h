@@ -58,6 +58,10 @@ int ledger_note(Ledger *ledger, pid_t pid, uint64_t start_time, LedgerKind kind,
 /* NULL: nothing is known of it. It stays the ledger's, until the next call that changes it. */
 const LedgerProcess *ledger_find(const Ledger *ledger, pid_t pid, uint64_t start_time);
 
+/* The same, of a process that still is, if all that is known is of an earlier run: one that nothing is known
+ * of costs nothing. */
+const LedgerProcess *ledger_before(const Ledger *ledger, pid_t pid);
+
 /* What it has from an earlier run is known to the caller: .is_before is false from now on. */
 void ledger_recalled(Ledger *ledger, pid_t pid);
 

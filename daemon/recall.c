@@ -1,21 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include "daemon/recall.h"
 
-#include "daemon/kernel/process.h"
 #include "daemon/log.h"
 #include "policy/macro.h"
-
-static void note(Placement *placement, const Target *target, LedgerKind kind,
-                 const LedgerEntry *entry)
-{
-        int r = ledger_note(placement->ledger, target->pid, target->subject.start_time, kind,
-                            entry);
-
-        if (r < 0)
-                log_event(LOG_DEBUG, NULL, NULL, r,
-                          "Cannot note for the next start what process %d was given: %s",
-                          target->pid, strerror(-r));
-}
 
 static uint64_t pause_max_ns(const Target *target, LedgerKind kind)
 {
@@ -24,28 +11,34 @@ static uint64_t pause_max_ns(const Target *target, LedgerKind kind)
         return target->rule ? limits_pause_max_ns(&target->rule->limits) : UINT64_MAX;
 }
 
-void recall_note(Placement *placement, const Target *target, LedgerKind kind)
+static void note(Placement *placement, const Target *target, LedgerKind kind, const NodeSet *nodes,
+                 bool strict)
 {
         const LedgerEntry entry = {
-                .nodes = target->apply_nodes,
-                .strict = target->apply_strict,
+                .nodes = *nodes,
+                .strict = strict,
                 .pause_max_ns = pause_max_ns(target, kind),
         };
+        int r = ledger_note(placement->ledger, target->pid, target->subject.start_time, kind,
+                            &entry);
 
+        if (r < 0)
+                log_event(LOG_DEBUG, NULL, NULL, r,
+                          "Cannot note for the next start what process %d was given: %s",
+                          target->pid, strerror(-r));
+}
+
+void recall_note(Placement *placement, const Target *target, LedgerKind kind)
+{
         if (placement->ledger && target->apply_kind == PLAN_PLACE)
-                note(placement, target, kind, &entry);
+                note(placement, target, kind, &target->apply_nodes, target->apply_strict);
 }
 
 static void note_given(Placement *placement, const Target *target, LedgerKind kind,
                        const Given *given)
 {
-        const LedgerEntry entry = {
-                .nodes = given->nodes,
-                .strict = given->strict,
-                .pause_max_ns = pause_max_ns(target, kind),
-        };
-
-        note(placement, target, kind, &entry);
+        if (given)
+                note(placement, target, kind, &given->nodes, given->strict);
 }
 
 void recall_note_inherited(Placement *placement, const Target *target)
@@ -53,24 +46,10 @@ void recall_note_inherited(Placement *placement, const Target *target)
         if (!placement->ledger || placement->dry_run)
                 return;
 
-        if (target->anon.given_before)
-                note_given(placement, target, LEDGER_ANON, target->anon.given_before);
-        if (target->anon.given)
-                note_given(placement, target, LEDGER_ANON, target->anon.given);
+        note_given(placement, target, LEDGER_ANON, target->anon.given_before);
+        note_given(placement, target, LEDGER_ANON, target->anon.given);
         for (size_t i = 0; i < target->n_mappings; i++)
-                if (target->mappings[i].given)
-                        note_given(placement, target, LEDGER_COPIES, target->mappings[i].given);
-}
-
-static const LedgerProcess *find(const Placement *placement, pid_t pid)
-{
-        _cleanup_(closep) int process_fd = -1;
-        uint64_t start_time;
-
-        if (process_open(placement->host.proc_fd, pid, &process_fd) < 0 ||
-            process_start_time(process_fd, &start_time) < 0)
-                return NULL;
-        return ledger_find(placement->ledger, pid, start_time);
+                note_given(placement, target, LEDGER_COPIES, target->mappings[i].given);
 }
 
 static const Given *entry_given(Placement *placement, const LedgerEntry *entry)
@@ -85,8 +64,8 @@ void recall_threads(Placement *placement, Target *target)
 
         if (!placement->ledger || target->anon.given)
                 return;
-        process = find(placement, target->pid);
-        n = process && process->is_before ? process->n_entries[LEDGER_ANON] : 0;
+        process = ledger_before(placement->ledger, target->pid);
+        n = process ? process->n_entries[LEDGER_ANON] : 0;
         /* The one before, too: not all threads may have been given the latest. */
         for (size_t i = n < 2 ? n : 2; i-- > 0;) {
                 target_give(target, entry_given(placement, &process->entries[LEDGER_ANON][i]));

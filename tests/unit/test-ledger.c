@@ -120,8 +120,11 @@ Test(ledger, what_was_given_is_known_to_the_next_run)
         cr_expect_null(ledger_first(ledger)->hh.next);
 
         cr_expect(ledger_first(ledger)->is_before);
+        cr_expect_eq(ledger_before(ledger, getpid()), ledger_first(ledger));
+        cr_expect_null(ledger_before(ledger, getppid()));
         ledger_recalled(ledger, getpid());
         cr_expect_not(ledger_first(ledger)->is_before);
+        cr_expect_null(ledger_before(ledger, getpid()));
         cr_expect_eq(file_lines(), 3);
 }
 
@@ -169,7 +172,10 @@ Test(ledger, one_that_has_ended_is_forgotten)
         note(pid, LEDGER_COPIES, "1", false);
         cr_expect_null(ledger_find(ledger, pid, start_time - 1));
         cr_expect_eq(ledger_find(ledger, pid, start_time)->n_entries[LEDGER_ANON], 0);
+        reopen();
+        cr_expect_not_null(ledger_before(ledger, pid));
         child_end(pid);
+        cr_expect_null(ledger_before(ledger, pid), "it ended since");
 }
 
 Test(ledger, damaged_lines_are_left_out)
