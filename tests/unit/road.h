@@ -11,6 +11,7 @@
 
 #include "daemon/kernel/maps.h"
 #include "daemon/kernel/process.h"
+#include "daemon/kernel/threadpolicy.h"
 #include "daemon/placement.h"
 #include "tests/unit/injector-child.h"
 #include "tests/unit/watched.h"
@@ -327,6 +328,28 @@ static inline void await_policy(pid_t pid, uint64_t address, VmaPolicy policy)
 
         while (policy_of(pid, address) != policy) {
                 cr_assert_leq(time(NULL), end, "process %d, %d", pid, policy_of(pid, address));
+                cr_assert_geq(sd_event_run(road.watched->event, 100000), 0);
+        }
+}
+
+static inline VmaPolicy thread_policy(pid_t pid, pid_t tid)
+{
+        _cleanup_(closep) int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
+                              process_fd = -1;
+        VmaPolicy policy;
+        NodeSet nodes;
+
+        cr_assert_eq(process_open(proc_fd, pid, &process_fd), 0);
+        cr_assert_eq(thread_policy_read(process_fd, tid, &policy, &nodes), 0);
+        return policy;
+}
+
+static inline void await_thread(pid_t pid, pid_t tid, VmaPolicy policy)
+{
+        const time_t end = time(NULL) + AWAIT_SEC;
+
+        while (thread_policy(pid, tid) != policy) {
+                cr_assert_leq(time(NULL), end, "thread %d: %d", tid, thread_policy(pid, tid));
                 cr_assert_geq(sd_event_run(road.watched->event, 100000), 0);
         }
 }

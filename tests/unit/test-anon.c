@@ -3,7 +3,6 @@
 #include <inttypes.h>
 
 #include "daemon/kernel/cgroup.h"
-#include "daemon/kernel/threadpolicy.h"
 #include "tests/unit/road.h"
 
 /* One that is in its cgroup: it has done something. */
@@ -13,28 +12,6 @@ static Program program_ready(void)
 
         tell(&program, 'm');
         return program;
-}
-
-static VmaPolicy thread_policy(pid_t pid, pid_t tid)
-{
-        _cleanup_(closep) int proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC),
-                              process_fd = -1;
-        VmaPolicy policy;
-        NodeSet nodes;
-
-        cr_assert_eq(process_open(proc_fd, pid, &process_fd), 0);
-        cr_assert_eq(thread_policy_read(process_fd, tid, &policy, &nodes), 0);
-        return policy;
-}
-
-static void await_thread(pid_t pid, pid_t tid, VmaPolicy policy)
-{
-        const time_t end = time(NULL) + AWAIT_SEC;
-
-        while (thread_policy(pid, tid) != policy) {
-                cr_assert_leq(time(NULL), end, "thread %d: %d", tid, thread_policy(pid, tid));
-                cr_assert_geq(sd_event_run(road.watched->event, 100000), 0);
-        }
 }
 
 static const Target *target_of(pid_t pid)

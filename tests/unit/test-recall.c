@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The service is killed, and the next one takes off what it gave. */
-#include "daemon/kernel/cgroup.h"
-#include "daemon/kernel/threadpolicy.h"
 #include "daemon/recall.h"
 #include "tests/unit/road.h"
 
@@ -13,27 +11,6 @@ static void killed_and_started(const char *more)
         if (more)
                 rules_set(more);
         recall_all(road.placement);
-}
-
-static VmaPolicy thread_policy(pid_t pid)
-{
-        _cleanup_(closep) int process_fd = -1;
-        VmaPolicy policy;
-        NodeSet nodes;
-
-        cr_assert_eq(process_open(road.placement->host.proc_fd, pid, &process_fd), 0);
-        cr_assert_eq(thread_policy_read(process_fd, pid, &policy, &nodes), 0);
-        return policy;
-}
-
-static void await_thread(pid_t pid, VmaPolicy policy)
-{
-        const time_t end = time(NULL) + AWAIT_SEC;
-
-        while (thread_policy(pid) != policy) {
-                cr_assert_leq(time(NULL), end, "process %d: %d", pid, thread_policy(pid));
-                cr_assert_geq(sd_event_run(road.watched->event, 100000), 0);
-        }
 }
 
 static Program program_mapped(const char *more)
@@ -75,9 +52,9 @@ RoadTest(recall, a_policy_that_is_gone_is_taken_off_threads)
 {
         Program program = program_mapped("[Cow]\nFile=*/file\n[Anon]\nTier=cheap\n");
 
-        await_thread(program.pid, VMA_POLICY_PREFERRED);
+        await_thread(program.pid, program.pid, VMA_POLICY_PREFERRED);
         killed_and_started(NULL);
-        await_thread(program.pid, VMA_POLICY_DEFAULT);
+        await_thread(program.pid, program.pid, VMA_POLICY_DEFAULT);
         program_end(&program);
 }
 
@@ -88,14 +65,14 @@ RoadTest(recall, children_have_it_too)
         const time_t end = time(NULL) + AWAIT_SEC;
         pid_t child;
 
-        await_thread(program.pid, VMA_POLICY_PREFERRED);
+        await_thread(program.pid, program.pid, VMA_POLICY_PREFERRED);
         child = tell_child(&program, 'f');
         while (!(target = targets_find(&road.placement->targets, child)) || !target->scanned) {
                 cr_assert_leq(time(NULL), end);
                 cr_assert_geq(sd_event_run(road.watched->event, 100000), 0);
         }
         killed_and_started(NULL);
-        await_thread(child, VMA_POLICY_DEFAULT);
+        await_thread(child, child, VMA_POLICY_DEFAULT);
         program_end(&program);
 }
 
