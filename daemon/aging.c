@@ -284,11 +284,10 @@ static void gather_soon(Placement *placement)
         static const TimerKind kind = { "aging", on_gather, 0 };
         Aging *aging = &placement->aging;
         uint64_t in_usec = GATHER_USEC + aging->cost_usec * GATHER_SHARE;
-        int enabled = SD_EVENT_OFF, r = 0;
+        int r;
 
-        if (aging->timer)
-                r = sd_event_source_get_enabled(aging->timer, &enabled);
-        if (r >= 0 && enabled == SD_EVENT_OFF)
+        r = timer_is_set(aging->timer);
+        if (r == 0)
                 r = timer_set_in(placement->event, &aging->timer, in_usec, &kind, placement);
         if (r < 0)
                 log_event(LOG_WARNING, NULL, NULL, r, "Cannot set a timer for ColdAfter=: %s",

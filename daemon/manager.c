@@ -17,6 +17,7 @@
 #include "daemon/log.h"
 #include "daemon/recall.h"
 #include "daemon/report.h"
+#include "daemon/timer.h"
 #include "policy/macro.h"
 #include "policy/published.h"
 
@@ -185,11 +186,11 @@ static int on_reconcile(sd_event_source *source, uint64_t usec, void *userdata)
 static int on_device(sd_device_monitor *monitor, sd_device *device, void *userdata)
 {
         Manager *manager = userdata;
-        int r, enabled;
+        int r;
 
-        r = sd_event_source_get_enabled(manager->settle_timer, &enabled);
-        if (r < 0 || enabled != SD_EVENT_OFF)
-                return r;
+        r = timer_is_set(manager->settle_timer);
+        if (r != 0)
+                return r < 0 ? r : 0;
 
         r = sd_event_source_set_time_relative(manager->settle_timer, SETTLE_USEC);
         if (r >= 0)

@@ -273,13 +273,12 @@ int placement_make_up(Placement *placement)
 {
         static const TimerKind kind = { "lost-events", on_lost, 1 };
         uint64_t at = placement->lost_usec + LOST_REST_USEC;
-        int enabled = SD_EVENT_OFF, r = 0;
+        int r;
 
         if (placement->lost_usec == 0 || at < placement_now(placement))
                 at = placement_now(placement);
-        if (placement->lost_timer)
-                r = sd_event_source_get_enabled(placement->lost_timer, &enabled);
-        if (r < 0 || enabled != SD_EVENT_OFF)
+        r = timer_is_set(placement->lost_timer);
+        if (r != 0)
                 return r < 0 ? r : 0; /* it comes */
         return timer_set(placement->event, &placement->lost_timer, at, &kind, placement);
 }

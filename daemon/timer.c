@@ -21,6 +21,15 @@ int timer_set(sd_event *event, sd_event_source **timer, uint64_t at_usec, const 
         return r < 0 ? r : 0;
 }
 
+int timer_is_set(sd_event_source *timer)
+{
+        int enabled = SD_EVENT_OFF, r = 0;
+
+        if (timer)
+                r = sd_event_source_get_enabled(timer, &enabled);
+        return r < 0 ? r : enabled != SD_EVENT_OFF;
+}
+
 int timer_set_in(sd_event *event, sd_event_source **timer, uint64_t in_usec, const TimerKind *kind,
                  void *userdata)
 {

@@ -19,6 +19,9 @@ struct TimerKind {
 int timer_set(sd_event *event, sd_event_source **timer, uint64_t at_usec, const TimerKind *kind,
               void *userdata);
 
-/* The same, so long after the present turn of the event loop began. */
+/* 1: it has been set, and has not fired since. 0: not; or NULL. */
+int timer_is_set(sd_event_source *timer);
+
+/* As timer_set(), so long after the present turn of the event loop began. */
 int timer_set_in(sd_event *event, sd_event_source **timer, uint64_t in_usec, const TimerKind *kind,
                  void *userdata);
