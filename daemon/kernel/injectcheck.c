@@ -169,6 +169,7 @@ static int find_thread(Injection *injection)
 static InjectStep vdso_step(int error)
 {
         return error == -ESRCH     ? INJECT_STEP_FIND
+               : error == -EAGAIN  ? INJECT_STEP_THREAD
                : error == -ENOEXEC ? INJECT_STEP_ABI
                : error == -ETIME   ? INJECT_STEP_PAUSE
                                    : INJECT_STEP_VDSO;
@@ -176,13 +177,21 @@ static InjectStep vdso_step(int error)
 
 static int find_vdso(Injection *injection)
 {
-        int r;
+        uint64_t again;
+        int r, located;
 
         r = vdso_locate(injection->thread_fd, &injection->vdso_address);
         if (r < 0)
                 return r;
+        r = vdso_compare(&injection->vdso, injection->thread, injection->vdso_address);
+        if (r >= 0)
+                return r;
 
-        return vdso_compare(&injection->vdso, injection->thread, injection->vdso_address);
+        /* It may have executed another program since. */
+        located = vdso_locate(injection->thread_fd, &again);
+        if (located < 0)
+                return located;
+        return again != injection->vdso_address ? -EAGAIN : r;
 }
 
 int injection_make_ready(Injection *injection)

@@ -18,8 +18,9 @@ static const StepText step_texts[] = {
         [INJECT_STEP_FIND] = { "find", "The process has ended, so there is nothing to place." },
         [INJECT_STEP_THREAD] = { "thread",
                                  "The thread, or every thread of the process, waits uninterruptibly "
-                                 "(for a disk, or for a vfork() child) or is in a call that a stop "
-                                 "would cut short; it is tried again." },
+                                 "(for a disk, or for a vfork() child), is in a call that a stop "
+                                 "would cut short, or is just executing a program; it is tried "
+                                 "again." },
         [INJECT_STEP_SEIZE] = { "seize",
                                 "The kernel forbids to trace the process; see "
                                 "kernel.yama.ptrace_scope, lockdown and the security module." },

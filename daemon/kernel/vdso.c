@@ -69,6 +69,9 @@ int vdso_locate(int process_fd, uint64_t *ret_address)
                 return process_result(process_fd, -errno);
         if (n == 0)
                 return process_without_memory(process_fd) < 0 ? -ESRCH : -ENOENT;
+        /* Nothing at all: it is in the middle of an execve(), where the new memory has neither yet. */
+        if (auxv[0] == AT_NULL)
+                return -EAGAIN;
         /* Two words of 32 bits, a key and a value, that look like one key of 64. */
         if (auxv[0] > UINT32_MAX)
                 return -ENOEXEC;

@@ -26,7 +26,8 @@ struct Vdso {
 /* -ENOTSUP: there is none, or without such an instruction. */
 int vdso_own(Vdso *ret_vdso);
 
-/* Where the process has its vdso. -ENOENT: it has none. -ENOEXEC: a 32-bit or x32 program. */
+/* Where the process has its vdso. -ENOENT: it has none; -EAGAIN: not yet, it is just executing a program.
+ * -ENOEXEC: a 32-bit or x32 program. */
 int vdso_locate(int process_fd, uint64_t *ret_address);
 
 /* Whether the process has the same image at @address. -EFAULT: not mapped there; -EMEDIUMTYPE: another image. */

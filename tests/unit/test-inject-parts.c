@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 #include <criterion/criterion.h>
 #include <errno.h>
+#include <sys/auxv.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 
@@ -9,6 +10,7 @@
 #include "daemon/kernel/vmas.h"
 #include "policy/macro.h"
 #include "tests/unit/inject-child.h"
+#include "tests/unit/scratch.h"
 
 /* As the kernel's get_nodes() reads a node mask: one bit less than maxnode. */
 static NodeSet read_as_kernel(const unsigned char *at, unsigned maxnode)
@@ -83,6 +85,19 @@ Test(vdso, is_the_same_in_another_program)
         cr_assert_eq(vdso_compare(&vdso, target.pid, target.address), -EMEDIUMTYPE);
         cr_assert_eq(vdso_compare(&vdso, target.pid, 4096), -EFAULT);
         cr_assert_eq(target_end(&target), 0);
+}
+
+Test(vdso, is_not_there_yet_in_the_middle_of_an_exec)
+{
+        _cleanup_(scratch_freep) Scratch process = scratch_new();
+        const uint64_t none[2] = {}, without[4] = { AT_PAGESZ, 4096 };
+        uint64_t address = 7;
+
+        scratch_write(&process, "auxv", none, sizeof(none));
+        cr_assert_eq(vdso_locate(process.fd, &address), -EAGAIN);
+        scratch_write(&process, "auxv", without, sizeof(without));
+        cr_assert_eq(vdso_locate(process.fd, &address), -ENOENT);
+        cr_assert_eq(address, 7);
 }
 
 static void assert_same(const Vma *a, const Vma *b)

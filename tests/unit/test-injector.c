@@ -223,6 +223,8 @@ Test(injector, targets_that_execute)
         while (poll(&ready, 1, 0) == 0) {
                 cr_assert_eq(injector_ask(fd, &request, &outcome), 0);
                 cr_assert_neq(outcome.error, 0, "nothing is mapped there");
+                cr_assert_neq(outcome.step, INJECT_STEP_VDSO, "that would be for good: %d",
+                              outcome.error);
                 stops += outcome.stop_ns > 0;
                 if (outcome.flags & INJECT_FLAG_HELD) {
                         close(fd);
